@@ -1,0 +1,70 @@
+/** The words in which a dialect talks to the control plane. */
+import type { Attributes, EngineName, Instance, NodeRecord, Spec, Tag } from './instance.ts'
+import type { Action, Operation } from './operation.ts'
+import type { Refusal } from './refusal.ts'
+import type { Status } from './status.ts'
+import type { NodeReport } from './runtime.ts'
+
+export interface Caller {
+  readonly projectId: string
+  readonly userId: string
+  readonly userName: string
+}
+
+/** An instance with what is derived from it at this moment. */
+export interface View {
+  readonly instance: Instance
+  readonly status: Status
+  readonly nodes: readonly NodeRecord[]
+  /** The one unfinished operation. */
+  readonly open: Operation | null
+  /** The version that really runs behind the one asked for: "7.0.15"; null while unknown. */
+  readonly runsOn: string | null
+}
+
+export interface CreateWish {
+  readonly caller: Caller
+  readonly engine: EngineName
+  /** One instance for each name, all in one transaction. */
+  readonly names: readonly string[]
+  readonly version: string
+  readonly spec: Omit<Spec, 'sealedPassword'> & { readonly password: string | null }
+  readonly attributes: Attributes
+  readonly tags: readonly Tag[]
+}
+
+export type Answer =
+  | { readonly id: string; readonly operation: Operation }
+  | { readonly id: string; readonly refusal: Refusal }
+
+export interface ListFilter {
+  readonly engine: EngineName
+  readonly id?: string
+  readonly name?: string
+  readonly nameExact?: boolean
+  readonly status?: Status
+  readonly address?: string
+  readonly tags?: readonly Tag[]
+  /** Failed creations are left out unless asked for. */
+  readonly includeFailed: boolean
+  /** Instances under deletion are never listed. */
+  readonly offset: number
+  readonly limit: number
+}
+
+export interface TaskView { readonly operation: Operation; /** Where a running one stands, for people. */ readonly progress: string | null }
+
+export interface ControlPlane {
+  /** Accepts the creation of every name, or throws; each is `creating` when this returns. */
+  create(wish: CreateWish): Promise<View[]>
+  /** One answer an id, in the caller's order; the accepted ones are committed when this returns. Ids are lower-case UUIDs without repeats. */
+  submit(wish: { readonly caller: Caller; readonly engine: EngineName; readonly action: Exclude<Action, 'create' | 'recover'>; readonly ids: readonly string[] }): Promise<Answer[]>
+  /** Deletes every instance of the project and engine whose creation failed. */
+  deleteFailed(wish: { readonly caller: Caller; readonly engine: EngineName }): Promise<Answer[]>
+  list(projectId: string, filter: ListFilter): Promise<{ readonly total: number; readonly views: View[] }>
+  get(projectId: string, engine: EngineName, id: string): Promise<View | null>
+  /** Newest first. null: no such instance in this project. */
+  tasks(projectId: string, engine: EngineName, id: string, page: { readonly offset: number; readonly limit: number; readonly from?: number; readonly to?: number }): Promise<{ readonly total: number; readonly tasks: TaskView[] } | null>
+  /** For `sluice ps`: every node of the project. */
+  nodes(projectId: string): Promise<{ readonly view: View; readonly node: NodeRecord; readonly report: NodeReport }[]>
+}

@@ -1,0 +1,66 @@
+/** What a customer wants: one Redis cache or one Kafka queue, and what is known of it. */
+
+export type EngineName = 'redis' | 'kafka'
+export type RuntimeName = 'process'
+
+/** `unknown` until the first creation ends; afterwards what the last operation or the observer saw. */
+export type Health = 'unknown' | 'healthy' | 'unhealthy'
+
+export interface Instance {
+  readonly id: string
+  readonly projectId: string
+  readonly name: string
+  readonly engine: EngineName
+  /** The version the customer asked for, in the cloud's words: "6.0", "2.7", "3.x". */
+  readonly version: string
+  readonly runtime: RuntimeName
+  /** The machine whose processes these are; another host never judges or restarts them. */
+  readonly host: string
+  readonly spec: Spec
+  /** What a dialect must echo and nobody acts on: VPC, subnet, zones, windows, description. */
+  readonly attributes: Attributes
+  readonly tags: readonly Tag[]
+  /** Raised by each change of what should run; nodes catch up with it. */
+  readonly generation: number
+  readonly health: Health
+  /** Why the instance is not healthy, in one or more lines; null when it is. */
+  readonly cause: string | null
+  /** When the creation was proven done, epoch ms; null before that. */
+  readonly readyAt: number | null
+  readonly createdAt: number
+  readonly updatedAt: number
+  /** How often in a row its nodes died by themselves; 0 again after a minute of health. */
+  readonly crashes: number
+}
+
+export interface Spec {
+  /** The flavor's code, as ordered: `redis.single.xu1.tiny.128`, `c6.2u4g.single`. */
+  readonly flavor: string
+  /** A ceiling, never a reservation. Bytes. */
+  readonly memoryBytes: number
+  /** How many nodes the layout has. */
+  readonly nodeCount: number
+  /** The service port the customer asked for; null: the engine's standard one. */
+  readonly port: number | null
+  /** Engine parameters by their own names: `{ appendonly: 'yes' }`. */
+  readonly parameters: Readonly<Record<string, string>>
+  /** Renamed commands, old name in lower case to new name. */
+  readonly renamedCommands: Readonly<Record<string, string>>
+  /** The customer's password, sealed with the master key; null: no password. */
+  readonly sealedPassword: string | null
+}
+
+export type Attributes = Readonly<Record<string, unknown>>
+export interface Tag { readonly key: string; readonly value: string }
+
+/** One process (later: pod) of an instance, as recorded when the instance was created. */
+export interface NodeRecord {
+  readonly id: string
+  readonly instanceId: string
+  /** 0, 1, 2 … in the order of the layout. */
+  readonly ordinal: number
+  readonly host: string
+  readonly address: string
+  /** Ports by listener: `{ service: 6379 }`, `{ service: 9092, controller: 9093 }`. */
+  readonly ports: Readonly<Record<string, number>>
+}

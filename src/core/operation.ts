@@ -1,0 +1,50 @@
+/** The durable record of one wish, and the function that makes it true. */
+import type { Instance, NodeRecord } from './instance.ts'
+
+export type Action = 'create' | 'restart' | 'soft_restart' | 'flush' | 'delete' | 'recover'
+export const actionNames: readonly Action[] = ['create', 'restart', 'soft_restart', 'flush', 'delete', 'recover']
+
+/** `replaced`: a person's wish took the place of a recovery. */
+export type Outcome = 'done' | 'failed' | 'replaced'
+
+export interface Operation {
+  /** 32 hexadecimal digits, the form of a task id in both clouds. */
+  readonly id: string
+  readonly instanceId: string
+  readonly projectId: string
+  readonly action: Action
+  /** The generation that the instance has once this is done. */
+  readonly generation: number
+  /** Who wished it: a user's name, or `sluice` for a recovery. */
+  readonly actor: string
+  readonly createdAt: number
+  /** First taken by a worker, epoch ms. */
+  readonly startedAt: number | null
+  readonly nextAt: number
+  readonly finishedAt: number | null
+  readonly outcome: Outcome | null
+  /** Why it failed, or what the last attempt ran into. */
+  readonly cause: string | null
+  /** What the step wants to remember across a crash of the control plane. */
+  readonly memo: Memo
+}
+export type Memo = Readonly<Record<string, string | number | boolean>>
+
+/** What a step sees. It is called again and again until it says `done` or the deadline passes. */
+export interface StepContext {
+  readonly instance: Instance
+  readonly nodes: readonly NodeRecord[]
+  readonly operation: Operation
+  /** Aborted when the lease is lost or the deadline passes. */
+  readonly signal: AbortSignal
+  /** Shows a person where it stands; kept in memory only. */
+  progress(text: string): void
+  /** Writes the memo durably, fenced by the lease; throws when the operation is no longer ours. */
+  remember(memo: Memo): Promise<void>
+}
+export interface Later { readonly waitMs: number }
+/** `done`, or when to look again. A throw is retried; a TerminalError fails the operation. */
+export type Step = (context: StepContext) => Promise<'done' | Later>
+
+/** Ends an operation as failed, with its message as the cause. The only error class of our own. */
+export class TerminalError extends Error {}

@@ -1,0 +1,31 @@
+/** Refusals are values: why a wish is not accepted. Each dialect has its own codes for them. */
+import { statusOf, type Status } from './status.ts'
+import type { Instance } from './instance.ts'
+import type { Action, Operation } from './operation.ts'
+
+export type Refusal =
+  | { readonly kind: 'unknown' }
+  /** Another operation is open. */
+  | { readonly kind: 'busy'; readonly status: Status }
+  /** Nothing is open, but the action is not for this state. */
+  | { readonly kind: 'state'; readonly status: Status }
+  /** The engine or its version cannot do this, whatever its state. */
+  | { readonly kind: 'unsupported'; readonly reason: string }
+
+/** In which states, with nothing open, an action may start. A recovery in progress counts as `running`. */
+const allowedIn: Readonly<Record<Exclude<Action, 'create' | 'recover'>, readonly Status[]>> = {
+  restart: ['running', 'error'],
+  soft_restart: ['running', 'error'],
+  flush: ['running'],
+  delete: ['running', 'error', 'createfailed'],
+}
+
+export function refusalOf(
+  action: keyof typeof allowedIn, instance: Instance, open: Operation | null, can: { readonly flush: boolean },
+): Refusal | null {
+  if (action === 'flush' && !can.flush) return { kind: 'unsupported', reason: `Redis ${instance.version} cannot be flushed through the API; 4.0 and later can` }
+  const replaceable = open?.action === 'recover'
+  if (open && !replaceable) return { kind: 'busy', status: statusOf(instance, open) }
+  const status = replaceable ? 'running' : statusOf(instance, null)
+  return allowedIn[action].includes(status) ? null : { kind: 'state', status }
+}

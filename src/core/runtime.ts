@@ -1,0 +1,64 @@
+/** Makes nodes run. Every method may be called again at any time, after any crash, and converges. */
+import type { EngineName } from './instance.ts'
+
+export interface NodeSpec {
+  readonly id: string
+  readonly instanceId: string
+  readonly software: { readonly name: EngineName; readonly version: string }
+  /** Arguments after the program's own; relative paths are inside the node's directory. Never a secret. */
+  readonly argv: readonly string[]
+  readonly env: Readonly<Record<string, string>>
+  /** Written before each start, mode 0600; path relative to the node's directory. */
+  readonly files: Readonly<Record<string, string>>
+  readonly address: string
+  readonly ports: Readonly<Record<string, number>>
+  readonly memoryBytes: number
+  readonly generation: number
+  /** How long a stop may take before the process group is killed. */
+  readonly graceMs: number
+  /** The same for a forced stop; 0: killed at once. */
+  readonly forceGraceMs: number
+}
+
+export interface NodeState {
+  readonly id: string
+  readonly phase: 'running' | 'exited'
+  /** The generation that the process was started for; 0 when it never was. */
+  readonly observedGeneration: number
+  readonly identity: Identity | null
+  readonly exit?: { readonly code: number | null; readonly lastLines: string }
+}
+
+/** What tells one process from every other, on this machine and across reboots. */
+export interface Identity { readonly pid: number; readonly startedAt: string }
+
+export interface NodeReport extends NodeState {
+  readonly logPath: string
+  readonly residentBytes: number | null
+}
+
+export interface Runtime {
+  readonly name: string
+  /** Replaces an older generation, keeps the same one, never goes back to an older one. Returns once it is launched. */
+  apply(spec: NodeSpec, how: { readonly force: boolean }): Promise<void>
+  /** The nodes of an instance, found by what is on the machine, never from memory. */
+  inspect(instanceId: string, nodeIds: readonly string[]): Promise<NodeState[]>
+  /** Stops the processes and keeps their data. Absent is fine. */
+  stop(instanceId: string, nodeIds: readonly string[], graceMs: number): Promise<void>
+  /** Stops the processes and removes their data. Absent is fine. */
+  remove(instanceId: string, nodeIds: readonly string[]): Promise<void>
+  /** For people: pid, memory, log path. */
+  report(instanceId: string, nodeId: string): Promise<NodeReport>
+}
+
+/** Where a runtime on this machine finds an engine's program. Throws a sentence naming path and version when it cannot run. */
+export type Locate = (software: { name: EngineName; version: string }, spec: { env: Readonly<Record<string, string>> }) => Promise<Program>
+export interface Program {
+  readonly command: string
+  readonly args: readonly string[]
+  readonly env: Readonly<Record<string, string>>
+  /** The version that really runs, "7.0.15". */
+  readonly version: string
+  /** Files copied into the node's data folder before its very first start, absolute path by relative path. */
+  readonly seed?: Readonly<Record<string, string>>
+}
