@@ -1,0 +1,79 @@
+/** The environment as one frozen, validated object. Everything wrong with it is said before anything starts. */
+import { homedir, platform } from 'node:os'
+import { isIP } from 'node:net'
+import { join, resolve } from 'node:path'
+
+export interface Config {
+  readonly home: string
+  readonly host: string
+  /** Base of the listener ports: +0 IAM, +1 DCS, +2 DMS, +3 network, +4 compute, +5 console, health and administration. */
+  readonly port: number
+  readonly publicHost: string
+  /** How nodes are addressed: an own 127.x.y.z each (`own`), or one host with a range of ports. */
+  readonly nodes: { readonly kind: 'own' } | { readonly kind: 'shared'; readonly host: string; readonly firstPort: number; readonly lastPort: number }
+  readonly onExit: 'keep' | 'stop' | 'remove'
+  readonly ephemeral: boolean
+  /** The first user; what is null is generated and kept in credentials.json. */
+  readonly identity: {
+    readonly user: string; readonly password: string | null; readonly domain: string
+    readonly region: string; readonly project: string; readonly projectId: string | null
+    readonly accessKey: string | null; readonly secretKey: string | null
+  }
+  readonly masterKey: string | null
+  readonly programs: { readonly redisServer: string | null; readonly kafkaHome: string | null; readonly java: string | null; readonly engineFolder: string }
+  readonly logLevel: string
+}
+
+/** A configuration that cannot work; the message is for the person who set it. */
+class ConfigError extends Error {}
+
+export function readConfig(env: NodeJS.ProcessEnv, options: { readonly ephemeral?: boolean } = {}): Config {
+  const text = (name: string): string | null => env[name]?.trim() ? env[name]!.trim() : null
+  const port = wholeNumber('SLUICE_PORT', text('SLUICE_PORT') ?? '7480', 1, 65530)
+  const host = text('SLUICE_HOST') ?? '127.0.0.1'
+  const nodeHost = text('SLUICE_NODE_HOST')
+  const range = /^(\d+)-(\d+)$/.exec(text('SLUICE_NODE_PORTS') ?? '7500-7999')
+  if (!range) throw new ConfigError('SLUICE_NODE_PORTS must be two port numbers with a hyphen, like 7500-7999')
+  const firstPort = wholeNumber('SLUICE_NODE_PORTS', range[1]!, 1, 65535)
+  const lastPort = wholeNumber('SLUICE_NODE_PORTS', range[2]!, firstPort, 65535)
+  const onExit = text('SLUICE_ON_EXIT') ?? (options.ephemeral ? 'remove' : 'keep')
+  if (onExit !== 'keep' && onExit !== 'stop' && onExit !== 'remove') throw new ConfigError('SLUICE_ON_EXIT must be keep, stop or remove')
+  if (onExit === 'remove' && !options.ephemeral) throw new ConfigError('SLUICE_ON_EXIT=remove deletes every instance at exit, so it needs "sluice serve --ephemeral"')
+  const projectId = text('SLUICE_PROJECT_ID')
+  if (projectId && !/^[0-9a-f]{32}$/i.test(projectId)) throw new ConfigError('SLUICE_PROJECT_ID must be 32 hexadecimal digits')
+  if (text('SLUICE_DATABASE_URL')) throw new ConfigError('SLUICE_DATABASE_URL is set, but this release keeps its state in SQLite only: unset it')
+  const region = text('SLUICE_REGION') ?? 'eu-de'
+  // Own addresses need a loopback that answers on the whole of 127.0.0.0/8, which only Linux gives without set-up.
+  const shared = nodeHost ?? (text('SLUICE_NODE_PORTS') || platform() !== 'linux' ? '127.0.0.1' : null)
+  if (shared && !isIP(shared)) throw new ConfigError('SLUICE_NODE_HOST must be an IP address: clients are told it as the instance\'s "ip"')
+  return Object.freeze<Config>({
+    home: resolve(text('SLUICE_HOME') ?? dataFolder()),
+    host, port,
+    publicHost: text('SLUICE_PUBLIC_HOST') ?? (host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host),
+    nodes: shared ? { kind: 'shared', host: shared, firstPort, lastPort } : { kind: 'own' },
+    onExit, ephemeral: options.ephemeral ?? false,
+    identity: {
+      user: text('SLUICE_USER') ?? 'admin', password: env['SLUICE_PASSWORD'] || null, domain: text('SLUICE_DOMAIN') ?? 'sluice',
+      region, project: text('SLUICE_PROJECT') ?? region, projectId: projectId?.toLowerCase() ?? null,
+      accessKey: text('SLUICE_ACCESS_KEY'), secretKey: env['SLUICE_SECRET_KEY'] || null,
+    },
+    masterKey: text('SLUICE_MASTER_KEY'),
+    programs: {
+      redisServer: text('SLUICE_REDIS_SERVER'), kafkaHome: text('SLUICE_KAFKA_HOME'), java: text('SLUICE_JAVA'),
+      engineFolder: join(dataFolder(), 'engines'),
+    },
+    logLevel: text('SLUICE_LOG_LEVEL') ?? 'info',
+  })
+}
+
+/** Where this platform keeps a user's data. */
+function dataFolder(): string {
+  if (platform() === 'darwin') return join(homedir(), 'Library', 'Application Support', 'sluice')
+  return join(process.env['XDG_DATA_HOME'] ?? join(homedir(), '.local', 'share'), 'sluice')
+}
+
+function wholeNumber(name: string, value: string, min: number, max: number): number {
+  const number = Number(value)
+  if (!/^\d+$/.test(value) || number < min || number > max) throw new ConfigError(`${name} must be a whole number from ${min} to ${max}, not "${value}"`)
+  return number
+}
