@@ -1,0 +1,49 @@
+/** What a Redis instance runs: its nodes and their configuration. Pure. */
+import { account, aclHash } from './client.ts'
+import type { Instance, NodeRecord } from '../../core/instance.ts'
+import type { NodeSpec } from '../../core/runtime.ts'
+
+export interface RedisSecrets {
+  /** The control plane's own password on an instance. */
+  account(instanceId: string): string
+  /** The customer's password, or null when the instance has none. */
+  customer(instance: Instance): string | null
+}
+
+/** Commands by which a customer could take the node away from the control plane. */
+const withheld = '-acl -debug -module -replicaof -slaveof -failover'
+/** SHUTDOWN writes the rest of the append-only file and ends; a larger one than this disk can take in 30 s is killed. */
+const graceMs = 30_000
+
+export function layout(instance: Instance, nodes: readonly NodeRecord[], secrets: RedisSecrets): NodeSpec[] {
+  return nodes.map((node) => ({
+    id: node.id, instanceId: instance.id,
+    software: { name: 'redis', version: instance.version },
+    argv: ['redis.conf'], env: {},
+    files: { 'redis.conf': configuration(instance, node, secrets) },
+    address: node.address, ports: node.ports, memoryBytes: instance.spec.memoryBytes,
+    generation: instance.generation, graceMs, forceGraceMs: 0,
+  }))
+}
+
+function configuration(instance: Instance, node: NodeRecord, secrets: RedisSecrets): string {
+  const { parameters, memoryBytes, renamedCommands } = instance.spec
+  const password = secrets.customer(instance)
+  return [
+    `bind ${node.address}`, `port ${node.ports['service']}`,
+    // Protected mode refuses remote clients of a Redis without a password, which is what password-free access asks for.
+    `protected-mode ${password === null ? 'no' : 'yes'}`,
+    'daemonize no', 'pidfile ""', 'logfile ""', 'dir data',
+    // Redis would overwrite its command line and environment, by which people and tests find it.
+    'set-proc-title no',
+    // The control plane restarts it; a wish for an RDB on every stop would only slow that down.
+    'save ""', 'databases 256',
+    `appendonly ${parameters['appendonly'] ?? 'yes'}`, `appendfsync ${parameters['appendfsync'] ?? 'everysec'}`,
+    'aof-use-rdb-preamble yes',
+    `maxmemory ${memoryBytes}`, `maxmemory-policy ${parameters['maxmemory-policy'] ?? 'volatile-lru'}`,
+    ...Object.entries(renamedCommands).map(([from, to]) => `rename-command ${from} ${to}`),
+    `user default on ${password === null ? 'nopass' : aclHash(password)} ~* &* +@all ${withheld}`,
+    `user ${account} on ${aclHash(secrets.account(instance.id))} ~* &* +@all`,
+    '',
+  ].join('\n')
+}

@@ -1,0 +1,77 @@
+/** Who a process is: a number alone is reused, so its start time and the machine's boot count as well. */
+import { execFileSync } from 'node:child_process'
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import { platform } from 'node:os'
+import type { Identity } from '../../core/runtime.ts'
+
+export interface PidFile extends Identity { readonly generation: number }
+
+/** What the launcher wrote: "pid generation boot start"; null while it is absent or half written. */
+export function readPidFile(path: string): PidFile | null {
+  let text: string
+  try { text = readFileSync(path, 'utf8') } catch { return null }
+  const match = /^(\d+) (\d+) (\S+) (.+)\n$/.exec(text)
+  return match ? { pid: Number(match[1]), generation: Number(match[2]), startedAt: `${match[3]} ${match[4]!.trim()}` } : null
+}
+
+/** Whether exactly this process still runs. A zombie does not. */
+export function isAlive(identity: Identity): boolean {
+  const now = look(identity.pid)
+  return now !== null && `${bootId()} ${now}` === identity.startedAt
+}
+
+/** Sends a signal to the process group that this process leads, if it is still this process. Its fork children go with it. */
+export function signalGroup(identity: Identity, signal: NodeJS.Signals): boolean {
+  return isAlive(identity) && send(-identity.pid, signal)
+}
+
+/** Sends a signal to this process alone. */
+export function signalProcess(identity: Identity, signal: NodeJS.Signals): boolean {
+  return isAlive(identity) && send(identity.pid, signal)
+}
+
+/** Resident memory in bytes; null where the platform does not say. */
+export function residentBytes(pid: number): number | null {
+  try { return Number(/^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) * 1024 || null } catch { return null }
+}
+
+/** Processes that hold the launcher's descriptor on this lock file: servers, their fork children, launchers. Linux only. */
+export function lockHolders(lockPath: string): number[] {
+  if (platform() !== 'linux') return []
+  return readdirSync('/proc').filter((name) => /^\d+$/.test(name)).filter((pid) => {
+    try {
+      const target = readlinkSync(`/proc/${pid}/fd/9`)
+      return target === lockPath || target === `${lockPath} (deleted)`
+    } catch { return false }
+  }).map(Number)
+}
+
+/** SIGKILL to one process by number; for lock holders only, which were found by what they hold open. */
+export function killHolder(pid: number): void { send(pid, 'SIGKILL') }
+
+function send(target: number, signal: NodeJS.Signals): boolean {
+  try { process.kill(target, signal); return true } catch { return false }
+}
+
+/** The start time of a living process in the platform's own unit, or null. */
+function look(pid: number): string | null {
+  if (platform() === 'linux') {
+    try {
+      const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
+      const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+      return fields[0] === 'Z' || fields[0] === 'X' ? null : fields[19]!
+    } catch { return null }
+  }
+  try {
+    const line = execFileSync('ps', ['-o', 'state=,lstart=', '-p', String(pid)], { encoding: 'utf8' }).trim()
+    return line.startsWith('Z') ? null : line.replace(/^\S+\s+/, '')
+  } catch { return null }
+}
+
+let boot: string | undefined
+function bootId(): string {
+  boot ??= platform() === 'linux'
+    ? readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()
+    : /\d+/.exec(execFileSync('sysctl', ['-n', 'kern.boottime'], { encoding: 'utf8' }))![0]
+  return boot
+}

@@ -1,0 +1,175 @@
+/**
+ * Nodes as plain processes of this machine. Each has a directory with its lock, its generation, its pid file, its log
+ * and its data; what runs is read from there and from the kernel, so a control plane that was killed finds everything.
+ */
+import { spawn } from 'node:child_process'
+import { closeSync, cpSync, existsSync, mkdirSync, openSync, readdirSync, renameSync, writeFileSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { checkpoint } from '../../core/checkpoint.ts'
+import { isAlive, killHolder, lockHolders, readPidFile, residentBytes, signalGroup, signalProcess, type PidFile } from './identity.ts'
+import { lastLines, rotate } from './log.ts'
+import type { Locate, NodeReport, NodeSpec, NodeState, Runtime } from '../../core/runtime.ts'
+
+export interface ProcessRuntime extends Runtime {
+  /** Empties logs that grew too large. */
+  rotateLogs(): void
+  /** Called when a process that this control plane started has ended. */
+  onExit(listener: (nodeId: string) => void): void
+}
+
+const launcher = fileURLToPath(new URL('launch.sh', import.meta.url))
+/** A killed process is gone within milliseconds unless the disk hangs; then an error says so and the step is tried again. */
+const killedWithinMs = 10_000
+/** A launcher needs some 5 ms; a machine that swaps may need much more. */
+const launchedWithinMs = 10_000
+
+export function processRuntime(root: string, locate: Locate): ProcessRuntime {
+  const exits = new Map<string, { pid: number; code: number | null }>()
+  const listeners: ((nodeId: string) => void)[] = []
+  const folder = (nodeId: string): string => join(root, nodeId)
+  const present = (nodeId: string): PidFile | null => readPidFile(join(folder(nodeId), 'pid'))
+  mkdirSync(root, { recursive: true, mode: 0o700 })
+
+  function stateOf(nodeId: string): NodeState {
+    const file = present(nodeId)
+    if (!file) return { id: nodeId, phase: 'exited', observedGeneration: 0, identity: null, exit: { code: null, lastLines: lastLines(join(folder(nodeId), 'log')) } }
+    const identity = { pid: file.pid, startedAt: file.startedAt }
+    if (isAlive(file)) return { id: nodeId, phase: 'running', observedGeneration: file.generation, identity }
+    const exit = exits.get(nodeId)
+    return {
+      id: nodeId, phase: 'exited', observedGeneration: file.generation, identity,
+      exit: { code: exit?.pid === file.pid ? exit.code : null, lastLines: lastLines(join(folder(nodeId), 'log')) },
+    }
+  }
+
+  /** What no late launcher may get past: the generation that is wanted now, or a word that no launcher was given. */
+  function want(nodeId: string, generation: string): void {
+    const path = join(folder(nodeId), 'generation')
+    writeFileSync(`${path}.new`, `${generation}\n`, { mode: 0o600 })
+    renameSync(`${path}.new`, path)
+  }
+
+  async function halt(nodeId: string, graceMs: number): Promise<void> {
+    const file = present(nodeId)
+    if (file) await end(file, graceMs)
+    // Fork children outlive their server, and a launcher of a killed control plane may not have said yet who it is.
+    for (const pid of lockHolders(join(folder(nodeId), 'lock'))) killHolder(pid)
+  }
+
+  async function launch(spec: NodeSpec): Promise<void> {
+    const directory = folder(spec.id)
+    const program = await locate(spec.software, spec)
+    const firstStart = !existsSync(join(directory, 'pid'))
+    mkdirSync(join(directory, 'data'), { recursive: true, mode: 0o700 })
+    if (firstStart) for (const [path, source] of Object.entries(program.seed ?? {})) { ensureFolder(join(directory, path)); cpSync(source, join(directory, path)) }
+    for (const [path, text] of Object.entries(spec.files)) { ensureFolder(join(directory, path)); writeFileSync(join(directory, path), text, { mode: 0o600 }) }
+    want(spec.id, String(spec.generation))
+    checkpoint('runtime.prepared')
+    const log = openSync(join(directory, 'log'), 'a', 0o600)
+    const child = spawn('/bin/sh', [launcher, String(spec.generation), program.command, ...program.args, ...spec.argv], {
+      cwd: directory, detached: true, stdio: ['ignore', log, log], env: { ...plainEnvironment(), ...program.env, ...spec.env },
+    })
+    closeSync(log)
+    const ended = new Promise<number | null>((resolve, reject) => {
+      child.once('error', reject)
+      child.once('exit', (code) => {
+        exits.set(spec.id, { pid: child.pid!, code })
+        resolve(code)
+        for (const listener of listeners) listener(spec.id)
+      })
+    })
+    ended.catch(() => {})
+    child.unref()
+    checkpoint('runtime.launched')
+    const giveUp = Date.now() + launchedWithinMs
+    let code: number | null | undefined
+    void ended.then((value) => { code = value }, () => { code = 74 })
+    // The launcher keeps its number when it becomes the server, so its pid file is told from an older one.
+    while (present(spec.id)?.pid !== child.pid) {
+      if (code !== undefined) return launchFailed(spec, code)
+      if (Date.now() > giveUp) throw new Error(`the launcher of ${spec.id} did not take over within ${launchedWithinMs / 1000} s`)
+      await sleep(1)
+    }
+  }
+
+  /** 75: somebody holds the lock. 76: overtaken, the next look decides anew. */
+  async function launchFailed(spec: NodeSpec, code: number | null): Promise<void> {
+    if (code === 76) return
+    if (code !== 75) throw new Error(`the launcher of ${spec.id} ended with ${code ?? 'a signal'}: ${lastLines(join(folder(spec.id), 'log'), 2)}`)
+    const lock = join(folder(spec.id), 'lock')
+    // Threads of a killed server take a moment to go, and another launcher a moment to introduce itself.
+    for (const waitMs of [5, 20, 50, 100, 200, 400, 800]) {
+      await sleep(waitMs)
+      const file = present(spec.id)
+      if ((file && isAlive(file)) || lockHolders(lock).length === 0) return
+    }
+    for (const pid of lockHolders(lock)) killHolder(pid)
+  }
+
+  return {
+    name: 'process',
+    async apply(spec, { force }) {
+      const file = present(spec.id)
+      if (file && isAlive(file)) {
+        if (file.generation >= spec.generation) return
+        await end(file, force ? spec.forceGraceMs : spec.graceMs)
+        checkpoint('runtime.stopped')
+      }
+      await launch(spec)
+    },
+    async inspect(_instanceId, nodeIds) { return nodeIds.map(stateOf) },
+    async stop(_instanceId, nodeIds, graceMs) {
+      await Promise.all(nodeIds.filter((id) => existsSync(folder(id))).map(async (id) => {
+        want(id, 'stopped')
+        await halt(id, graceMs)
+      }))
+    },
+    async remove(instanceId, nodeIds) {
+      const ids = new Set([...nodeIds, ...readdirSync(root).filter((name) => name.startsWith(instanceId))])
+      await Promise.all([...ids].filter((id) => existsSync(folder(id))).map(async (id) => {
+        want(id, 'removed')
+        checkpoint('runtime.unwanted')
+        await halt(id, 0)
+        checkpoint('runtime.killed')
+        // A process that was just killed may still write for an instant.
+        await rm(folder(id), { recursive: true, force: true, maxRetries: 5, retryDelay: 20 })
+        exits.delete(id)
+        checkpoint('runtime.removed')
+      }))
+    },
+    async report(_instanceId, nodeId): Promise<NodeReport> {
+      const state = stateOf(nodeId)
+      return { ...state, logPath: join(folder(nodeId), 'log'), residentBytes: state.phase === 'running' ? residentBytes(state.identity!.pid) : null }
+    },
+    rotateLogs() { for (const name of readdirSync(root)) rotate(join(folder(name), 'log')) },
+    onExit(listener) { listeners.push(listener) },
+  }
+}
+
+/** Asks, waits, then kills the whole group; returns when the process is gone. */
+async function end(file: PidFile, graceMs: number): Promise<void> {
+  if (graceMs > 0 && signalProcess(file, 'SIGTERM') && await gone(file, graceMs)) return
+  signalGroup(file, 'SIGKILL')
+  if (!await gone(file, killedWithinMs)) throw new Error(`process ${file.pid} does not end although it was killed: the disk may hang`)
+}
+
+async function gone(file: PidFile, withinMs: number): Promise<boolean> {
+  const giveUp = Date.now() + withinMs
+  for (let pause = 1; isAlive(file); pause = Math.min(pause * 1.5, 25)) {
+    if (Date.now() > giveUp) return false
+    await sleep(pause)
+  }
+  return true
+}
+
+function ensureFolder(path: string): void { mkdirSync(dirname(path), { recursive: true, mode: 0o700 }) }
+
+/** Servers get none of the control plane's environment, which holds secrets. */
+function plainEnvironment(): Record<string, string> {
+  const kept: Record<string, string> = {}
+  for (const name of ['PATH', 'HOME', 'LANG', 'LC_ALL', 'TZ', 'TMPDIR', 'JAVA_HOME']) if (process.env[name]) kept[name] = process.env[name]!
+  return kept
+}

@@ -1,0 +1,79 @@
+/** Instances, their nodes and the addresses these hold. */
+import { type Database, type Tx } from './database.ts'
+import type { AddressRow, InstanceRow, NodeRow } from './tables.ts'
+import type { EngineName, Health, Instance, NodeRecord } from '../core/instance.ts'
+
+type Reader = Database | Tx
+
+export async function insertInstances(tx: Tx, instances: readonly Instance[], nodes: readonly NodeRecord[]): Promise<void> {
+  await tx.insertInto('instances').values(instances.map(instanceRow)).execute()
+  await tx.insertInto('nodes').values(nodes.map((node) => ({ id: node.id, instance_id: node.instanceId, ordinal: node.ordinal, host: node.host, address: node.address, ports: JSON.stringify(node.ports) }))).execute()
+  await tx.insertInto('addresses').values(nodes.flatMap((node): AddressRow[] => Object.values(node.ports).map((port) => ({ host: node.host, address: node.address, port, node_id: node.id })))).execute()
+}
+
+/** Forgets instances whose removal is done; their addresses are free with the same commit. */
+export async function deleteInstances(tx: Tx, ids: readonly string[]): Promise<void> {
+  await tx.deleteFrom('addresses').where('node_id', 'in', tx.selectFrom('nodes').select('id').where('instance_id', 'in', ids)).execute()
+  await tx.deleteFrom('nodes').where('instance_id', 'in', ids).execute()
+  await tx.deleteFrom('instances').where('id', 'in', ids).execute()
+}
+
+/** By id, of any project; for workers. */
+export async function instancesByIds(db: Reader, ids: readonly string[]): Promise<Map<string, Instance>> {
+  if (ids.length === 0) return new Map()
+  const rows = await db.selectFrom('instances').selectAll().where('id', 'in', ids).execute()
+  return new Map(rows.map((row) => [row.id, instanceOf(row)]))
+}
+
+/** Of one project and engine: another tenant's id is not found, exactly like an unknown one. */
+export async function projectInstances(db: Reader, projectId: string, engine: EngineName | null, ids?: readonly string[]): Promise<Instance[]> {
+  let query = db.selectFrom('instances').selectAll().where('project_id', '=', projectId)
+  if (engine) query = query.where('engine', '=', engine)
+  if (ids) query = query.where('id', 'in', ids)
+  return (await query.orderBy('created_at', 'desc').orderBy('id').execute()).map(instanceOf)
+}
+
+/** Every instance whose nodes belong to this host. */
+export async function hostInstances(db: Reader, host: string): Promise<Instance[]> {
+  return (await db.selectFrom('instances').selectAll().where('host', '=', host).execute()).map(instanceOf)
+}
+
+export async function nodesOf(db: Reader, instanceIds: readonly string[]): Promise<Map<string, NodeRecord[]>> {
+  const byInstance = new Map<string, NodeRecord[]>()
+  if (instanceIds.length === 0) return byInstance
+  const rows = await db.selectFrom('nodes').selectAll().where('instance_id', 'in', instanceIds).orderBy('ordinal').execute()
+  for (const row of rows) byInstance.set(row.instance_id, [...byInstance.get(row.instance_id) ?? [], nodeOf(row)])
+  return byInstance
+}
+
+/** The addresses that nodes of this host hold: "127.83.1.2:6379". */
+export async function takenAddresses(db: Reader, host: string): Promise<Set<string>> {
+  const rows = await db.selectFrom('addresses').select(['address', 'port']).where('host', '=', host).execute()
+  return new Set(rows.map((row) => `${row.address}:${row.port}`))
+}
+
+export async function setHealth(tx: Tx, id: string, health: Health, cause: string | null, now: number): Promise<void> {
+  await tx.updateTable('instances').set({ health, cause, updated_at: now }).where('id', '=', id).execute()
+}
+
+export function instanceOf(row: InstanceRow): Instance {
+  return {
+    id: row.id, projectId: row.project_id, name: row.name, engine: row.engine, version: row.version, runtime: row.runtime, host: row.host,
+    spec: JSON.parse(row.spec), attributes: JSON.parse(row.attributes), tags: JSON.parse(row.tags),
+    generation: row.generation, health: row.health, cause: row.cause, readyAt: row.ready_at, crashes: row.crashes,
+    createdAt: row.created_at, updatedAt: row.updated_at,
+  }
+}
+
+function instanceRow(instance: Instance): InstanceRow {
+  return {
+    id: instance.id, project_id: instance.projectId, name: instance.name, engine: instance.engine, version: instance.version,
+    runtime: instance.runtime, host: instance.host, spec: JSON.stringify(instance.spec), attributes: JSON.stringify(instance.attributes),
+    tags: JSON.stringify(instance.tags), generation: instance.generation, health: instance.health, cause: instance.cause,
+    ready_at: instance.readyAt, crashes: instance.crashes, created_at: instance.createdAt, updated_at: instance.updatedAt,
+  }
+}
+
+function nodeOf(row: NodeRow): NodeRecord {
+  return { id: row.id, instanceId: row.instance_id, ordinal: row.ordinal, host: row.host, address: row.address, ports: JSON.parse(row.ports) }
+}

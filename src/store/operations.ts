@@ -1,0 +1,122 @@
+/** Operations: accepted, leased, remembered, settled. Every write of a worker is fenced by its lease. */
+import { deleteInstances } from './instances.ts'
+import { appendAudit } from './audit.ts'
+import { transact, type Database, type Tx } from './database.ts'
+import type { OperationRow } from './tables.ts'
+import type { Action, Memo, Operation, Outcome } from '../core/operation.ts'
+import type { Instance } from '../core/instance.ts'
+
+export interface NewOperation {
+  readonly id: string; readonly instance: Pick<Instance, 'id' | 'projectId' | 'engine'>; readonly action: Action
+  readonly generation: number; readonly actor: string; readonly at: number; readonly nextAt?: number; readonly cause?: string
+}
+
+/**
+ * Opens operations; returns the ids of the instances that got theirs. One that has an unfinished operation already is
+ * left out: the database decides, not what was read before. Rows go in sorted by instance so that callers with the
+ * same batch in other orders cannot deadlock.
+ */
+export async function openOperations(tx: Tx, operations: readonly NewOperation[]): Promise<Set<string>> {
+  if (operations.length === 0) return new Set()
+  const sorted = operations.toSorted((a, b) => (a.instance.id < b.instance.id ? -1 : 1))
+  const inserted = await tx.insertInto('operations').values(sorted.map((o): OperationRow => ({
+    id: o.id, instance_id: o.instance.id, project_id: o.instance.projectId, engine: o.instance.engine, action: o.action, generation: o.generation,
+    actor: o.actor, created_at: o.at, started_at: null, next_at: o.nextAt ?? o.at, finished_at: null, outcome: null, cause: o.cause ?? null, memo: '{}',
+    lease_owner: null, lease_until: null,
+  }))).onConflict((conflict) => conflict.column('instance_id').where('finished_at', 'is', null).doNothing()).returning('instance_id').execute()
+  return new Set(inserted.map((row) => row.instance_id))
+}
+
+/** Ends recoveries that a person's wish takes the place of. */
+export async function replaceRecoveries(tx: Tx, instanceIds: readonly string[], now: number): Promise<void> {
+  if (instanceIds.length === 0) return
+  await tx.updateTable('operations').set({ finished_at: now, outcome: 'replaced', lease_owner: null, lease_until: null })
+    .where('instance_id', 'in', instanceIds).where('action', '=', 'recover').where('finished_at', 'is', null).execute()
+}
+
+export async function openOperationsOf(db: Database | Tx, instanceIds: readonly string[]): Promise<Map<string, Operation>> {
+  if (instanceIds.length === 0) return new Map()
+  const rows = await db.selectFrom('operations').selectAll().where('instance_id', 'in', instanceIds).where('finished_at', 'is', null).execute()
+  return new Map(rows.map((row) => [row.instance_id, operationOf(row)]))
+}
+
+export async function operationsOf(db: Database, instanceId: string, page: { offset: number; limit: number; from?: number; to?: number }): Promise<{ total: number; operations: Operation[] }> {
+  let query = db.selectFrom('operations').where('instance_id', '=', instanceId)
+  if (page.from !== undefined) query = query.where('created_at', '>=', page.from)
+  if (page.to !== undefined) query = query.where('created_at', '<=', page.to)
+  const { total } = await query.select((q) => q.fn.countAll<number>().as('total')).executeTakeFirstOrThrow()
+  const rows = await query.selectAll().orderBy('created_at', 'desc').orderBy('id').offset(page.offset).limit(page.limit).execute()
+  return { total: Number(total), operations: rows.map(operationOf) }
+}
+
+/** Takes up to `limit` due operations that nobody else holds, in one statement. */
+export async function claim(db: Database, owner: string, now: number, leaseMs: number, limit: number): Promise<Operation[]> {
+  // Looked at first: an idle control plane must not write.
+  const due = db.selectFrom('operations').select('id').where('finished_at', 'is', null).where('next_at', '<=', now)
+    .where((q) => q.or([q('lease_until', 'is', null), q('lease_until', '<', now)])).orderBy('created_at').limit(limit)
+  if ((await due.execute()).length === 0) return []
+  return transact(db, async (tx) => {
+    const rows = await tx.updateTable('operations').set((q) => ({ lease_owner: owner, lease_until: now + leaseMs, started_at: q.fn.coalesce('started_at', q.val(now)) }))
+      .where('id', 'in', due).returningAll().execute()
+    return rows.map(operationOf)
+  })
+}
+
+/** Prolongs every lease of this owner; returns the operations it still holds. */
+export async function renew(db: Database, owner: string, until: number): Promise<Set<string>> {
+  const rows = await db.updateTable('operations').set({ lease_until: until }).where('lease_owner', '=', owner).where('finished_at', 'is', null).returning('id').execute()
+  return new Set(rows.map((row) => row.id))
+}
+
+/** Gives up leases of control planes that cannot live any more; for a database that only one server opens. */
+export async function releaseAll(db: Database): Promise<void> {
+  await db.updateTable('operations').set({ lease_owner: null, lease_until: null }).where('finished_at', 'is', null).where('lease_owner', 'is not', null).execute()
+}
+
+export async function remember(db: Database, owner: string, id: string, memo: Memo): Promise<void> {
+  await transact(db, async (tx) => {
+    const done = await tx.updateTable('operations').set({ memo: JSON.stringify(memo) }).where('id', '=', id).where('lease_owner', '=', owner).where('finished_at', 'is', null).executeTakeFirst()
+    if (Number(done.numUpdatedRows) !== 1) throw new Error(`operation ${id} is no longer ours`)
+  })
+}
+
+export interface Settlement { readonly operation: Operation; readonly outcome: Exclude<Outcome, 'replaced'>; readonly cause: string | null }
+
+/** Ends operations and writes what follows for their instances, in one transaction; skips what is no longer ours. */
+export async function settle(db: Database, owner: string, settlements: readonly Settlement[], now: number): Promise<void> {
+  await transact(db, async (tx) => {
+    const ended: Settlement[] = []
+    for (const settlement of settlements) {
+      const done = await tx.updateTable('operations')
+        .set({ finished_at: now, outcome: settlement.outcome, cause: settlement.cause, lease_owner: null, lease_until: null })
+        .where('id', '=', settlement.operation.id).where('lease_owner', '=', owner).where('finished_at', 'is', null).executeTakeFirst()
+      if (Number(done.numUpdatedRows) === 1) ended.push(settlement)
+    }
+    const healthy = ended.filter((s) => s.outcome === 'done' && s.operation.action !== 'delete').map((s) => s.operation)
+    if (healthy.length > 0) await tx.updateTable('instances').set({ health: 'healthy', cause: null, updated_at: now }).where('id', 'in', healthy.map((o) => o.instanceId)).execute()
+    const created = healthy.filter((o) => o.action === 'create').map((o) => o.instanceId)
+    if (created.length > 0) await tx.updateTable('instances').set({ ready_at: now }).where('id', 'in', created).execute()
+    for (const { operation, cause } of ended.filter((s) => s.outcome === 'failed')) {
+      await tx.updateTable('instances').set({ health: 'unhealthy', cause, updated_at: now }).where('id', '=', operation.instanceId).execute()
+    }
+    const deleted = ended.filter((s) => s.outcome === 'done' && s.operation.action === 'delete').map((s) => s.operation.instanceId)
+    if (deleted.length > 0) await deleteInstances(tx, deleted)
+    await appendAudit(tx, ended.map(({ operation, outcome, cause }) => ({
+      at: now, actor: 'sluice', projectId: operation.projectId, action: `${operation.action}.${outcome}`, instanceId: operation.instanceId, operationId: operation.id, detail: cause ?? '',
+    })))
+  })
+}
+
+/** Raises the generation of instances and returns nothing that could be stale: each goes up by one. */
+export async function bumpGenerations(tx: Tx, instanceIds: readonly string[], now: number): Promise<void> {
+  if (instanceIds.length === 0) return
+  await tx.updateTable('instances').set((q) => ({ generation: q('generation', '+', 1), updated_at: now })).where('id', 'in', instanceIds).execute()
+}
+
+export function operationOf(row: OperationRow): Operation {
+  return {
+    id: row.id, instanceId: row.instance_id, projectId: row.project_id, action: row.action, generation: row.generation, actor: row.actor,
+    createdAt: row.created_at, startedAt: row.started_at, nextAt: row.next_at, finishedAt: row.finished_at, outcome: row.outcome, cause: row.cause, memo: JSON.parse(row.memo),
+  }
+}
+

@@ -1,0 +1,41 @@
+/** The rows as they are stored. JSON is text, times are epoch milliseconds, so that one set of queries serves every database. */
+import type { Action, Outcome } from '../core/operation.ts'
+import type { EngineName, Health, RuntimeName } from '../core/instance.ts'
+
+export interface Tables {
+  instances: InstanceRow
+  nodes: NodeRow
+  addresses: AddressRow
+  operations: OperationRow
+  audit: AuditRow
+  projects: ProjectRow
+  settings: SettingRow
+}
+
+export interface InstanceRow {
+  id: string; project_id: string; name: string; engine: EngineName; version: string; runtime: RuntimeName; host: string
+  spec: string; attributes: string; tags: string
+  generation: number; health: Health; cause: string | null; ready_at: number | null; crashes: number
+  created_at: number; updated_at: number
+}
+
+export interface NodeRow { id: string; instance_id: string; ordinal: number; host: string; address: string; ports: string }
+
+/** One row a listener; the primary key keeps two nodes of a host apart. */
+export interface AddressRow { host: string; address: string; port: number; node_id: string }
+
+export interface OperationRow {
+  id: string; instance_id: string; project_id: string; engine: EngineName; action: Action; generation: number; actor: string
+  created_at: number; started_at: number | null; next_at: number; finished_at: number | null
+  outcome: Outcome | null; cause: string | null; memo: string
+  lease_owner: string | null; lease_until: number | null
+}
+
+/** Append-only; each row carries the hash of the one before it. */
+export interface AuditRow {
+  sequence: number; at: number; actor: string; project_id: string; action: string; instance_id: string; operation_id: string; detail: string
+  hash: string
+}
+
+export interface ProjectRow { id: string; name: string; domain: string; created_at: number }
+export interface SettingRow { name: string; value: string }
