@@ -1,6 +1,7 @@
 /** The one place where truth is kept. SQLite today; the queries are portable. */
 import Sqlite from 'better-sqlite3'
-import { Kysely, Migrator, SqliteDialect, type Transaction } from 'kysely'
+import { Kysely, SqliteDialect, type Transaction } from 'kysely'
+import { Migrator } from 'kysely/migration'
 import { join } from 'node:path'
 import { checkpoint } from '../core/checkpoint.ts'
 import * as first from './migrations/0001-first.ts'

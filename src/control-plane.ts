@@ -1,0 +1,153 @@
+/** The use cases: create, submit, list, show. Each wish, its generation and its audit row are one transaction. */
+import { randomUUID } from 'node:crypto'
+import { appendAudit } from './store/audit.ts'
+import { bumpGenerations, openOperations, openOperationsOf, operationsOf, replaceRecoveries } from './store/operations.ts'
+import { insertInstances, nodesOf, projectInstances, takenAddresses } from './store/instances.ts'
+import { transact, type Database } from './store/database.ts'
+import { actions } from './operations/actions.ts'
+import { refusalOf } from './core/refusal.ts'
+import { statusOf } from './core/status.ts'
+import type { Addresses } from './core/addresses.ts'
+import type { Answer, Caller, ControlPlane, CreateWish, ListFilter, View } from './core/control-plane.ts'
+import type { Engine } from './core/engine.ts'
+import type { EngineName, Instance, NodeRecord, RuntimeName } from './core/instance.ts'
+import type { Operation } from './core/operation.ts'
+import type { Runtime } from './core/runtime.ts'
+import type { Worker } from './operations/worker.ts'
+
+export interface PlaneParts {
+  readonly db: Database
+  readonly engines: Readonly<Record<EngineName, Engine>>
+  readonly runtimes: Readonly<Record<RuntimeName, Runtime>>
+  readonly addresses: Addresses
+  readonly host: string
+  readonly seal: (text: string) => string
+  readonly worker: Pick<Worker, 'nudge' | 'progress'>
+}
+
+export function controlPlane({ db, engines, runtimes, addresses, host, seal, worker }: PlaneParts): ControlPlane {
+  /** Addresses are looked for before the transaction, which awaits nothing else; creations take turns so that two never find the same. */
+  let creating: Promise<unknown> = Promise.resolve()
+
+  async function create(wish: CreateWish): Promise<View[]> {
+    const now = Date.now()
+    const taken = await takenAddresses(db, host)
+    const made: { instance: Instance; nodes: NodeRecord[]; operationId: string }[] = []
+    const { password, ...spec } = wish.spec
+    const sealedPassword = password === null ? null : seal(password)
+    for (const name of wish.names) {
+      const id = randomUUID()
+      const nodes: NodeRecord[] = []
+      for (let ordinal = 0; ordinal < spec.nodeCount; ordinal += 1) {
+        const place = await addresses.place(engines[wish.engine].ports, spec.port, taken)
+        for (const port of Object.values(place.ports)) taken.add(`${place.address}:${port}`)
+        nodes.push({ id: `${id}-${ordinal}`, instanceId: id, ordinal, host, address: place.address, ports: place.ports })
+      }
+      const instance: Instance = {
+        id, projectId: wish.caller.projectId, name, engine: wish.engine, version: wish.version, runtime: 'process', host,
+        spec: { ...spec, sealedPassword }, attributes: { ...wish.attributes, userId: wish.caller.userId, userName: wish.caller.userName }, tags: wish.tags,
+        generation: 1, health: 'unknown', cause: null, readyAt: null, crashes: 0, createdAt: now, updatedAt: now,
+      }
+      made.push({ instance, nodes, operationId: newId() })
+    }
+    await transact(db, async (tx) => {
+      await insertInstances(tx, made.map((m) => m.instance), made.flatMap((m) => m.nodes))
+      await openOperations(tx, made.map((m) => ({ id: m.operationId, instance: m.instance, action: 'create', generation: 1, actor: wish.caller.userName, at: now })))
+      await appendAudit(tx, made.map((m) => ({ at: now, actor: wish.caller.userName, projectId: wish.caller.projectId, action: 'create.accepted', instanceId: m.instance.id, operationId: m.operationId, detail: `${wish.engine} ${wish.version} ${spec.flavor}` })))
+    })
+    worker.nudge()
+    return views(made.map((m) => m.instance))
+  }
+
+  async function submit({ caller, engine, action, ids }: Parameters<ControlPlane['submit']>[0]): Promise<Answer[]> {
+    const now = Date.now()
+    const answers = await transact(db, async (tx) => {
+      const found = new Map((await projectInstances(tx, caller.projectId, engine, ids)).map((instance) => [instance.id, instance]))
+      const open = await openOperationsOf(tx, [...found.keys()])
+      const refusals = new Map<string, Answer>()
+      const wanted: { id: string; instance: Instance; generation: number }[] = []
+      for (const id of ids) {
+        const instance = found.get(id)
+        const refusal = instance ? refusalOf(action, instance, open.get(id) ?? null, { flush: engines[engine].flushable?.(instance) ?? false }) : { kind: 'unknown' as const }
+        if (refusal) refusals.set(id, { id, refusal })
+        else wanted.push({ id: newId(), instance: instance!, generation: instance!.generation + (actions[action].bumps ? 1 : 0) })
+      }
+      const recovering = wanted.filter((w) => open.get(w.instance.id)?.action === 'recover').map((w) => w.instance.id)
+      await replaceRecoveries(tx, recovering, now)
+      const accepted = await openOperations(tx, wanted.map((w) => ({ id: w.id, instance: w.instance, action, generation: w.generation, actor: caller.userName, at: now })))
+      const won = wanted.filter((w) => accepted.has(w.instance.id))
+      if (actions[action].bumps) await bumpGenerations(tx, won.map((w) => w.instance.id), now)
+      await appendAudit(tx, won.map((w) => ({ at: now, actor: caller.userName, projectId: caller.projectId, action: `${action}.accepted`, instanceId: w.instance.id, operationId: w.id, detail: '' })))
+      const byInstance = new Map(won.map((w) => [w.instance.id, w]))
+      return ids.map((id): Answer => {
+        const w = byInstance.get(id)
+        if (w) return { id, operation: acceptedOperation(w, caller, action, now) }
+        // Another caller's operation came between our look and our insert.
+        return refusals.get(id) ?? { id, refusal: { kind: 'busy', status: 'restarting' } }
+      })
+    })
+    worker.nudge()
+    return answers
+  }
+
+  async function views(instances: readonly Instance[]): Promise<View[]> {
+    const ids = instances.map((instance) => instance.id)
+    const [open, nodes] = [await openOperationsOf(db, ids), await nodesOf(db, ids)]
+    return Promise.all(instances.map(async (instance) => viewOf(instance, open.get(instance.id) ?? null, nodes.get(instance.id) ?? [], await engines[instance.engine].runsOn(instance.version))))
+  }
+
+  return {
+    create(wish) {
+      const turn = creating.then(() => create(wish))
+      creating = turn.catch(() => {})
+      return turn
+    },
+    submit,
+    async deleteFailed({ caller, engine }) {
+      const failed = (await views(await projectInstances(db, caller.projectId, engine))).filter((view) => view.status === 'createfailed')
+      return failed.length === 0 ? [] : submit({ caller, engine, action: 'delete', ids: failed.map((view) => view.instance.id) })
+    },
+    async list(projectId, filter) {
+      const all = (await views(await projectInstances(db, projectId, filter.engine))).filter((view) => matches(view, filter))
+      return { total: all.length, views: all.slice(filter.offset, filter.offset + filter.limit) }
+    },
+    async get(projectId, engine, id) {
+      const [instance] = await projectInstances(db, projectId, engine, [id])
+      return instance ? (await views([instance]))[0]! : null
+    },
+    async tasks(projectId, engine, id, page) {
+      const [instance] = await projectInstances(db, projectId, engine, [id])
+      if (!instance) return null
+      const { total, operations } = await operationsOf(db, id, page)
+      return { total, tasks: operations.map((operation) => ({ operation, progress: operation.finishedAt === null ? worker.progress(operation.id) : null })) }
+    },
+    async nodes(projectId) {
+      const all = await views(await projectInstances(db, projectId, null))
+      return Promise.all(all.flatMap((view) => view.nodes.map(async (node) => ({ view, node, report: await runtimes[view.instance.runtime].report(view.instance.id, node.id) }))))
+    },
+  }
+}
+
+function acceptedOperation({ id, instance, generation }: { id: string; instance: Instance; generation: number }, caller: Caller, action: Operation['action'], now: number): Operation {
+  return {
+    id, instanceId: instance.id, projectId: instance.projectId, action, generation, actor: caller.userName,
+    createdAt: now, startedAt: null, nextAt: now, finishedAt: null, outcome: null, cause: null, memo: {},
+  }
+}
+
+function viewOf(instance: Instance, open: Operation | null, nodes: readonly NodeRecord[], runsOn: string | null): View {
+  return { instance, status: statusOf(instance, open), nodes, open, runsOn }
+}
+
+function matches(view: View, filter: ListFilter): boolean {
+  const { instance, status, nodes } = view
+  if (status === 'deleting') return false
+  if (status === 'createfailed' && !filter.includeFailed && filter.status !== 'createfailed') return false
+  if (filter.id !== undefined && instance.id !== filter.id) return false
+  if (filter.name !== undefined && !(filter.nameExact ? instance.name === filter.name : instance.name.includes(filter.name))) return false
+  if (filter.status !== undefined && status !== filter.status) return false
+  if (filter.address !== undefined && !nodes.some((node) => node.address === filter.address)) return false
+  return (filter.tags ?? []).every((tag) => instance.tags.some((own) => own.key === tag.key && own.value === tag.value))
+}
+
+function newId(): string { return randomUUID().replaceAll('-', '') }

@@ -1,0 +1,12 @@
+/** Where the nodes of a runtime may listen. */
+
+export interface Place { readonly address: string; readonly ports: Readonly<Record<string, number>> }
+
+export interface Addresses {
+  /**
+   * A free place for one more node; `taken` are the "address:port" pairs in use. `wanted` is the service port a
+   * customer asked for, which only nodes with an own address can have. Throws a sentence when there is no room.
+   */
+  place(ports: Readonly<Record<string, number>>, wanted: number | null, taken: ReadonlySet<string>): Promise<Place>
+  close(): void
+}

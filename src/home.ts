@@ -1,0 +1,52 @@
+/** The folder that holds everything: database, keys, credentials, nodes. */
+import { randomBytes, randomUUID } from 'node:crypto'
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Config } from './config.ts'
+
+/** The first user, whole: what the environment left open is generated once and kept, so that a restart changes no key. */
+export interface Credentials {
+  readonly user: string; readonly userId: string; readonly password: string
+  readonly domain: string; readonly domainId: string
+  readonly region: string; readonly project: string; readonly projectId: string
+  readonly accessKey: string; readonly secretKey: string
+}
+
+/** Makes the folder, for its owner only. Throws a sentence when that cannot be. */
+export function prepareHome(home: string): void {
+  try { mkdirSync(home, { recursive: true, mode: 0o700 }) } catch (error) { throw new Error(`SLUICE_HOME ${home} cannot be made: ${(error as Error).message}`) }
+}
+
+/** Environment first, then credentials.json (mode 0600), then chance. */
+export function readCredentials(config: Config): Credentials {
+  const path = join(config.home, 'credentials.json')
+  const kept = existsSync(path) ? JSON.parse(readFileSync(path, 'utf8')) as Partial<Credentials> : {}
+  const wanted = config.identity
+  // A project id belongs to its name: another SLUICE_PROJECT is another tenant, not a renamed one.
+  const keptProjectId = kept.project === wanted.project ? kept.projectId : undefined
+  const credentials: Credentials = {
+    user: wanted.user, userId: kept.user === wanted.user && kept.userId ? kept.userId : hexId(),
+    password: wanted.password ?? kept.password ?? randomBytes(18).toString('base64url'),
+    domain: wanted.domain, domainId: kept.domain === wanted.domain && kept.domainId ? kept.domainId : hexId(),
+    region: wanted.region, project: wanted.project, projectId: wanted.projectId ?? keptProjectId ?? hexId(),
+    accessKey: wanted.accessKey ?? kept.accessKey ?? randomBytes(10).toString('hex').toUpperCase(),
+    secretKey: wanted.secretKey ?? kept.secretKey ?? randomBytes(30).toString('base64url'),
+  }
+  // Given secrets stay where they were given; only generated ones are written down.
+  const { password, secretKey, accessKey, ...plain } = credentials
+  const written = {
+    ...plain, ...(wanted.password === null ? { password } : {}),
+    ...(wanted.accessKey === null ? { accessKey } : {}), ...(wanted.secretKey === null ? { secretKey } : {}),
+  }
+  writeFileSync(path, `${JSON.stringify(written, null, 2)}\n`, { mode: 0o600 })
+  return credentials
+}
+
+/** What names this machine's nodes in the database: kept in the home, for a container's host name changes with each start. */
+export function hostId(home: string): string {
+  const path = join(home, 'host-id')
+  if (!existsSync(path)) writeFileSync(path, `${randomUUID()}\n`, { mode: 0o600 })
+  return readFileSync(path, 'utf8').trim()
+}
+
+function hexId(): string { return randomUUID().replaceAll('-', '') }

@@ -1,0 +1,38 @@
+/** The table of what can be done: one row an action. */
+import { converge } from './converge.ts'
+import { flush } from './flush.ts'
+import { remove } from './remove.ts'
+import type { Engine } from '../core/engine.ts'
+import type { Action, Step } from '../core/operation.ts'
+import type { Runtime } from '../core/runtime.ts'
+
+/** What a step works with. */
+export interface Parts {
+  readonly engine: Engine
+  readonly runtime: Runtime
+  /** Counters of this run of the operation; forgotten with the process. */
+  readonly scratch: Map<string, number>
+}
+
+export interface ActionRow {
+  readonly step: (parts: Parts) => Step
+  /** Whether accepting it raises the generation. */
+  readonly bumps: boolean
+  /**
+   * Counted from when a worker of this process took it, so that a control plane that was down for an hour does not
+   * fail what it never tried. A creation must end within the 120 s that callers are promised.
+   */
+  readonly deadlineMs: number
+}
+
+const minute = 60_000
+
+export const actions: Readonly<Record<Action, ActionRow>> = {
+  create: { step: converge({ force: false, rolling: false }), bumps: true, deadlineMs: 1.5 * minute },
+  // Long enough for a Redis of many gigabytes to load its append-only file: some 17 s a gigabyte.
+  restart: { step: converge({ force: true, rolling: false }), bumps: true, deadlineMs: 30 * minute },
+  soft_restart: { step: converge({ force: false, rolling: true }), bumps: true, deadlineMs: 30 * minute },
+  recover: { step: converge({ force: false, rolling: false }), bumps: false, deadlineMs: 30 * minute },
+  flush: { step: flush, bumps: false, deadlineMs: 10 * minute },
+  delete: { step: remove, bumps: false, deadlineMs: 10 * minute },
+}

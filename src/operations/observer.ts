@@ -1,0 +1,132 @@
+/** Notices what changed by itself: a node that died, an engine that stopped answering. It changes nothing; it opens recoveries. */
+import { randomUUID } from 'node:crypto'
+import { appendAudit } from '../store/audit.ts'
+import { hostInstances, nodesOf, setHealth } from '../store/instances.ts'
+import { openOperations, openOperationsOf } from '../store/operations.ts'
+import { transact, type Database } from '../store/database.ts'
+import { outdated } from './converge.ts'
+import type { Engine } from '../core/engine.ts'
+import type { EngineName, Instance, NodeRecord, RuntimeName } from '../core/instance.ts'
+import type { Logger } from '../core/logger.ts'
+import type { NodeState, Runtime } from '../core/runtime.ts'
+
+export interface Observer { /** Looks now: a process just ended. */ nudge(): void; stop(): Promise<void> }
+
+export interface ObserverParts {
+  readonly db: Database
+  readonly engines: Readonly<Record<EngineName, Engine>>
+  readonly runtimes: Readonly<Record<RuntimeName, Runtime>>
+  readonly host: string
+  readonly log: Logger
+  /** Called after a recovery was opened. */
+  readonly opened: () => void
+}
+
+/** A dead process is noticed within this; looking costs one small file read a node. */
+const lookEveryMs = 500
+/** Asking an engine costs a connection, so it is done rarely; a hung server is rarer than a dead one. */
+const askEveryMs = 30_000
+/** An engine that answers nothing this many times in a row is called unhealthy. It is never killed for that: a long script looks the same. */
+const silencesBeforeUnhealthy = 3
+/** A silent engine is asked again sooner, to know. */
+const askSilentEveryMs = 2000
+/** A node that stayed up this long starts with a clean record. */
+const forgetCrashesAfterMs = 60_000
+const backoffMs = [0, 500, 2000, 5000, 15_000, 60_000]
+/** From this many crashes in a row on, the cause says that it keeps dying. */
+const crashesWorthSaying = 3
+
+export function startObserver({ db, engines, runtimes, host, log, opened }: ObserverParts): Observer {
+  const asked = new Map<string, { at: number; silences: number }>()
+  const upSince = new Map<string, number>()
+  let looking: Promise<void> | null = null
+  let stopped = false
+
+  async function look(): Promise<void> {
+    const instances = await hostInstances(db, host)
+    const ids = instances.map((instance) => instance.id)
+    const [open, nodes] = [await openOperationsOf(db, ids), await nodesOf(db, ids)]
+    for (const id of asked.keys()) if (!ids.includes(id)) { asked.delete(id); upSince.delete(id) }
+    for (const instance of instances) {
+      // An operation is responsible for it, or there is nothing to keep running.
+      if (stopped || open.has(instance.id) || instance.readyAt === null) continue
+      await judge(instance, nodes.get(instance.id) ?? []).catch((error) => log.warn({ instance: instance.id, reason: (error as Error).message }, 'an instance could not be looked at'))
+    }
+  }
+
+  async function judge(instance: Instance, nodes: readonly NodeRecord[]): Promise<void> {
+    const states = await runtimes[instance.runtime].inspect(instance.id, nodes.map((node) => node.id))
+    const dead = outdated(engines[instance.engine].layout(instance, nodes), states)
+    if (dead.length > 0) return recover(instance, states.filter((state) => dead.some((spec) => spec.id === state.id)))
+    const now = Date.now()
+    const since = upSince.get(instance.id) ?? now
+    upSince.set(instance.id, since)
+    if (instance.crashes > 0 && now - since > forgetCrashesAfterMs) await db.updateTable('instances').set({ crashes: 0 }).where('id', '=', instance.id).execute()
+    const last = asked.get(instance.id) ?? { at: now - Math.random() * askEveryMs, silences: 0 }
+    asked.set(instance.id, last)
+    const doubtful = last.silences > 0 || instance.health !== 'healthy'
+    if (now - last.at < (doubtful ? askSilentEveryMs : askEveryMs)) return
+    // Not awaited: one hung engine must not keep the others from being looked at.
+    asked.set(instance.id, { ...last, at: now })
+    void ask(instance, nodes, states, last.silences).catch((error) => log.warn({ instance: instance.id, reason: (error as Error).message }, 'an engine could not be asked'))
+  }
+
+  async function ask(instance: Instance, nodes: readonly NodeRecord[], states: readonly NodeState[], silences: number): Promise<void> {
+    const health = await engines[instance.engine].probe(instance, nodes, states)
+    if (stopped) return
+    asked.set(instance.id, { at: Date.now(), silences: health.ok ? 0 : silences + 1 })
+    if (health.ok && instance.health !== 'healthy') return judged(instance, 'healthy', null)
+    if (!health.ok && silences + 1 >= silencesBeforeUnhealthy && instance.health === 'healthy') return judged(instance, 'unhealthy', health.reason ?? 'the engine does not answer')
+  }
+
+  /** Only while nothing was opened or bumped meanwhile: an operation knows better. */
+  async function judged(instance: Instance, health: 'healthy' | 'unhealthy', cause: string | null): Promise<void> {
+    await transact(db, async (tx) => {
+      const current = await tx.selectFrom('instances').select(['generation']).where('id', '=', instance.id).executeTakeFirst()
+      if (current?.generation !== instance.generation || (await openOperationsOf(tx, [instance.id])).size > 0) return
+      await setHealth(tx, instance.id, health, cause, Date.now())
+      await appendAudit(tx, [{ at: Date.now(), actor: 'sluice', projectId: instance.projectId, action: `observed.${health}`, instanceId: instance.id, operationId: '', detail: cause ?? '' }])
+    })
+  }
+
+  async function recover(instance: Instance, dead: readonly NodeState[]): Promise<void> {
+    const now = Date.now()
+    upSince.delete(instance.id)
+    const crashes = instance.crashes + 1
+    const waitMs = backoffMs[Math.min(crashes - 1, backoffMs.length - 1)]!
+    const last = dead[0]!
+    const cause = [
+      `${dead.length} of its nodes ended by themselves${last.exit?.code == null ? '' : ` (exit code ${last.exit.code})`}`,
+      crashes >= crashesWorthSaying ? `, ${crashes} times in a row; the next start is in ${waitMs / 1000} s` : '',
+      last.exit?.lastLines ? `; the last lines:\n${last.exit.lastLines}` : '',
+    ].join('')
+    const id = randomUUID().replaceAll('-', '')
+    const didOpen = await transact(db, async (tx) => {
+      const current = await tx.selectFrom('instances').select(['generation', 'ready_at']).where('id', '=', instance.id).executeTakeFirst()
+      if (current?.generation !== instance.generation) return false
+      const done = await openOperations(tx, [{ id, instance, action: 'recover', generation: instance.generation, actor: 'sluice', at: now, nextAt: now + waitMs, cause }])
+      if (done.size === 0) return false
+      await tx.updateTable('instances').set({ crashes, cause, updated_at: now }).where('id', '=', instance.id).execute()
+      await appendAudit(tx, [{ at: now, actor: 'sluice', projectId: instance.projectId, action: 'recover.accepted', instanceId: instance.id, operationId: id, detail: cause }])
+      return true
+    })
+    if (!didOpen) return
+    log.warn({ instance: instance.id, crashes, waitMs }, 'a node ended by itself and is started again')
+    opened()
+  }
+
+  function nudge(): void {
+    if (looking || stopped) return
+    looking = look().catch((error) => log.error({ error }, 'the instances could not be looked at')).finally(() => { looking = null })
+  }
+
+  const timer = setInterval(nudge, lookEveryMs)
+  return {
+    nudge,
+    async stop() {
+      stopped = true
+      clearInterval(timer)
+      await looking
+    },
+  }
+}

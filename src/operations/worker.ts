@@ -1,0 +1,165 @@
+/** Takes accepted operations, calls their steps until they are done, and settles them. */
+import { actions } from './actions.ts'
+import { claim, remember, renew, settle, type Settlement } from '../store/operations.ts'
+import { instancesByIds, nodesOf } from '../store/instances.ts'
+import { TerminalError, type Operation, type StepContext } from '../core/operation.ts'
+import type { Database } from '../store/database.ts'
+import type { Engine } from '../core/engine.ts'
+import type { EngineName, Instance, NodeRecord, RuntimeName } from '../core/instance.ts'
+import type { Logger } from '../core/logger.ts'
+import type { Runtime } from '../core/runtime.ts'
+
+export interface Worker {
+  /** Looks for due operations now rather than at the next tick. */
+  nudge(): void
+  /** Where a running operation stands, for people; null when it does not run here. */
+  progress(operationId: string): string | null
+  /** Takes nothing new and waits for the steps in progress; what is unfinished stays accepted. */
+  stop(): Promise<void>
+}
+
+export interface WorkerParts {
+  readonly db: Database
+  readonly engines: Readonly<Record<EngineName, Engine>>
+  readonly runtimes: Readonly<Record<RuntimeName, Runtime>>
+  readonly owner: string
+  readonly log: Logger
+}
+
+interface Run { readonly abort: AbortController; progress: string | null; ended: Promise<void> }
+
+/** Other control planes take over after this long without a renewal. */
+const leaseMs = 8000
+const renewEveryMs = 2500
+/** For operations whose time comes later (a recovery's backoff) and for those of a control plane that died. */
+const tickMs = 250
+/** Restarts mostly wait for a server to come up; two cores are busy with about this many. */
+const concurrency = 16
+/** After a step threw: soon again, then ever later. */
+const retryMs = [50, 200, 1000, 3000]
+
+export function startWorker({ db, engines, runtimes, owner, log }: WorkerParts): Worker {
+  const running = new Map<string, Run>()
+  /** The latest run of each instance: two never work on the same nodes at once. */
+  const serial = new Map<string, Run>()
+  let stopping = false
+  let claiming: Promise<void> | null = null
+  let again = false
+
+  async function take(): Promise<void> {
+    const free = concurrency - running.size
+    if (free <= 0 || stopping) return
+    const operations = (await claim(db, owner, Date.now(), leaseMs, free)).filter((operation) => !running.has(operation.id))
+    if (operations.length === 0) return
+    const ids = operations.map((operation) => operation.instanceId)
+    const [instances, nodes] = [await instancesByIds(db, ids), await nodesOf(db, ids)]
+    for (const operation of operations) {
+      const run: Run = { abort: new AbortController(), progress: null, ended: Promise.resolve() }
+      running.set(operation.id, run)
+      // A recovery that was replaced may still be in the middle of a step on the same nodes.
+      const predecessor = serial.get(operation.instanceId)
+      predecessor?.abort.abort()
+      serial.set(operation.instanceId, run)
+      run.ended = (async () => {
+        await predecessor?.ended
+        await perform(operation, instances.get(operation.instanceId)!, nodes.get(operation.instanceId) ?? [], run)
+      })().catch((error) => log.error({ error, operation: operation.id }, 'an operation could not be worked on')).finally(() => {
+        running.delete(operation.id)
+        if (serial.get(operation.instanceId) === run) serial.delete(operation.instanceId)
+        nudge()
+      })
+    }
+  }
+
+  async function perform(operation: Operation, instance: Instance, nodes: readonly NodeRecord[], run: Run): Promise<void> {
+    const row = actions[operation.action]
+    const runtime = runtimes[instance.runtime]
+    const step = row.step({ engine: engines[instance.engine], runtime, scratch: new Map() })
+    const deadline = Date.now() + row.deadlineMs
+    let current = operation
+    let lastError: string | null = null
+    const context = (): StepContext => ({
+      instance, nodes, operation: current, signal: run.abort.signal,
+      progress(text) { run.progress = text },
+      async remember(memo) { await remember(db, owner, operation.id, memo); current = { ...current, memo } },
+    })
+    for (let failures = 0; !run.abort.signal.aborted && !stopping;) {
+      let waitMs: number
+      try {
+        const result = await step(context())
+        if (result === 'done') return settled({ operation, outcome: 'done', cause: null })
+        waitMs = result.waitMs
+        failures = 0
+      } catch (error) {
+        lastError = (error as Error).message
+        if (error instanceof TerminalError) return fail(operation, instance, nodes, runtime, lastError)
+        waitMs = retryMs[Math.min(failures, retryMs.length - 1)]!
+        failures += 1
+        run.progress = lastError
+        log.warn({ operation: operation.id, action: operation.action, instance: instance.id, failures, reason: lastError }, 'a step failed and is tried again')
+        // What cannot be located or launched at all does not get better within a creation.
+        if (operation.action === 'create' && failures >= retryMs.length) return fail(operation, instance, nodes, runtime, lastError)
+      }
+      if (Date.now() > deadline) return fail(operation, instance, nodes, runtime, `gave up after ${row.deadlineMs / 1000} s: ${lastError ?? run.progress ?? 'no progress'}`)
+      await pause(waitMs, run.abort.signal)
+    }
+  }
+
+  async function fail(operation: Operation, instance: Instance, nodes: readonly NodeRecord[], runtime: Runtime, cause: string): Promise<void> {
+    log.warn({ operation: operation.id, action: operation.action, instance: instance.id, cause }, 'an operation failed')
+    // A failed creation holds no resources: nothing of it goes on running. Its log stays until it is deleted.
+    if (operation.action === 'create') await runtime.stop(instance.id, nodes.map((node) => node.id), 0)
+    await settled({ operation, outcome: 'failed', cause })
+  }
+
+  // Operations of one batch end together: settling them in groups costs one commit, not fifty.
+  let pending: { settlement: Settlement; resolve: () => void; reject: (error: unknown) => void }[] = []
+  function settled(settlement: Settlement): Promise<void> {
+    return new Promise((resolve, reject) => {
+      pending.push({ settlement, resolve, reject })
+      if (pending.length === 1) setImmediate(() => {
+        const group = pending
+        pending = []
+        settle(db, owner, group.map((one) => one.settlement), Date.now()).then(() => group.forEach((one) => one.resolve()), (error) => group.forEach((one) => one.reject(error)))
+      })
+    })
+  }
+
+  function nudge(): void {
+    if (stopping) return
+    if (claiming) { again = true; return }
+    claiming = take().catch((error) => log.error({ error }, 'operations could not be taken')).finally(() => {
+      claiming = null
+      if (again) { again = false; nudge() }
+    })
+  }
+
+  async function keepLeases(): Promise<void> {
+    const before = [...running]
+    if (before.length === 0) return
+    const held = await renew(db, owner, Date.now() + leaseMs)
+    for (const [id, run] of before) if (!held.has(id)) run.abort.abort()
+  }
+
+  const ticking = setInterval(nudge, tickMs)
+  const renewing = setInterval(() => void keepLeases().catch((error) => log.error({ error }, 'leases could not be renewed')), renewEveryMs)
+  return {
+    nudge,
+    progress: (operationId) => running.get(operationId)?.progress ?? null,
+    async stop() {
+      stopping = true
+      clearInterval(ticking)
+      clearInterval(renewing)
+      for (const run of running.values()) run.abort.abort()
+      await Promise.all([claiming, ...[...running.values()].map((run) => run.ended)])
+    },
+  }
+}
+
+function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(done, ms)
+    signal.addEventListener('abort', done, { once: true })
+    function done(): void { clearTimeout(timer); signal.removeEventListener('abort', done); resolve() }
+  })
+}

@@ -1,0 +1,111 @@
+/** Where nodes may listen: an own loopback address each, or one host with a range of ports. */
+import { randomInt } from 'node:crypto'
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, unlinkSync, writeSync, chmodSync, statSync, readdirSync } from 'node:fs'
+import { createServer, type Server } from 'node:net'
+import { join } from 'node:path'
+import type { Addresses } from '../../core/addresses.ts'
+import type { Config } from '../../config.ts'
+
+/** Own addresses come out of blocks of 127.x.y.0/24 that this home alone uses on this machine. `blocks` remembers them. */
+export async function ownAddresses(home: string, blocks: { readonly held: readonly string[]; remember(blocks: readonly string[]): Promise<void> }): Promise<Addresses> {
+  const held = [...blocks.held]
+  const guards = new Map<string, Server>()
+  for (const block of held) {
+    const guard = await guardBlock(block)
+    if (!guard) throw new Error(`another Sluice server uses the addresses ${block}.0/24, which belong to ${home}: stop it first`)
+    guards.set(block, guard)
+  }
+  return {
+    async place(ports, wanted, taken) {
+      const used = new Set([...taken].map((pair) => pair.slice(0, pair.lastIndexOf(':'))))
+      for (let block = 0; ; block += 1) {
+        if (block === held.length) {
+          const [name, guard] = await claimBlock(home)
+          held.push(name)
+          guards.set(name, guard)
+          await blocks.remember(held)
+        }
+        for (let last = 2; last < 255; last += 1) {
+          const address = `${held[block]}.${last}`
+          if (!used.has(address)) return { address, ports: wanted === null ? ports : { ...ports, service: wanted } }
+        }
+      }
+    },
+    close() { for (const guard of guards.values()) guard.close() },
+  }
+}
+
+/** One address for all nodes; ports from a range, apart from our own listeners and from whatever listens now. */
+export function sharedAddress(nodes: Extract<Config['nodes'], { kind: 'shared' }>, ownPorts: readonly number[]): Addresses {
+  return {
+    async place(ports, wanted, taken) {
+      const chosen: Record<string, number> = {}
+      const free = async (port: number): Promise<boolean> =>
+        !ownPorts.includes(port) && !taken.has(`${nodes.host}:${port}`) && !Object.values(chosen).includes(port) && await canBind(nodes.host, port)
+      let next = nodes.firstPort
+      for (const name of Object.keys(ports)) {
+        if (name === 'service' && wanted !== null && wanted >= nodes.firstPort && wanted <= nodes.lastPort && await free(wanted)) { chosen[name] = wanted; continue }
+        while (next <= nodes.lastPort && !await free(next)) next += 1
+        if (next > nodes.lastPort) throw new Error(`no port between ${nodes.firstPort} and ${nodes.lastPort} is free on ${nodes.host}: widen SLUICE_NODE_PORTS`)
+        chosen[name] = next
+      }
+      return { address: nodes.host, ports: chosen }
+    },
+    close() {},
+  }
+}
+
+/** Claims are files, so that a home's addresses stay its own while its control plane is down but its nodes are not. */
+const registry = '/var/tmp/sluice-addresses'
+
+async function claimBlock(home: string): Promise<[string, Server]> {
+  mkdirSync(registry, { recursive: true })
+  // Shared by every user of the machine, like /tmp; only the owner of a claim may remove it.
+  try { chmodSync(registry, 0o1777) } catch { /* somebody else's folder, already so */ }
+  forgetOldClaims()
+  for (let attempt = 0; attempt < 200; attempt += 1) {
+    // 127.64-127.x: far from 127.0.0.1 and from the low addresses that people use by hand.
+    const block = `127.${randomInt(64, 128)}.${randomInt(0, 256)}`
+    const path = join(registry, block)
+    let file: number
+    try { file = openSync(path, 'wx', 0o644) } catch { continue }
+    writeSync(file, `${home}\n`)
+    closeSync(file)
+    const guard = await guardBlock(block)
+    if (guard) return [block, guard]
+    unlinkSync(path)
+  }
+  throw new Error(`no block of loopback addresses is free: remove claims of homes that are gone from ${registry}`)
+}
+
+/** Gives back the claims of a home that is being removed. */
+export function releaseBlocks(blocks: readonly string[]): void {
+  for (const block of blocks) try { unlinkSync(join(registry, block)) } catch { /* never claimed, or gone */ }
+}
+
+/** While this server lives, nobody on this machine's network takes the block: an abstract socket vanishes with its process. */
+function guardBlock(block: string): Promise<Server | null> {
+  return new Promise((resolve, reject) => {
+    const server = createServer()
+    server.once('error', (error: NodeJS.ErrnoException) => { if (error.code === 'EADDRINUSE') resolve(null); else reject(error) })
+    server.listen(`\0sluice-addresses-${block}`, () => { server.unref(); resolve(server) })
+  })
+}
+
+/** A claim whose home does not exist any more, and that is not just being made, is nobody's. */
+function forgetOldClaims(): void {
+  for (const name of readdirSync(registry)) {
+    const path = join(registry, name)
+    try {
+      if (Date.now() - statSync(path).mtimeMs > 3_600_000 && !existsSync(readFileSync(path, 'utf8').trim())) unlinkSync(path)
+    } catch { /* somebody else's, or gone meanwhile */ }
+  }
+}
+
+function canBind(host: string, port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const server = createServer()
+    server.once('error', () => resolve(false))
+    server.listen({ host, port, exclusive: true }, () => server.close(() => resolve(true)))
+  })
+}
