@@ -1,0 +1,23 @@
+/** Projects: the tenants. */
+import { randomUUID } from 'node:crypto'
+import type { Database } from './database.ts'
+import type { ProjectRow } from './tables.ts'
+
+/** Makes sure that a project exists with this id and name. */
+export async function ensureProject(db: Database, project: { readonly id: string; readonly name: string; readonly domain: string }): Promise<void> {
+  // A name that an earlier configuration used with another id goes to the new one; the old project keeps its instances.
+  await db.updateTable('projects').set((q) => ({ name: q.fn<string>('concat', ['name', q.val('~'), 'id']) })).where('domain', '=', project.domain).where('name', '=', project.name).where('id', '!=', project.id).execute()
+  await db.insertInto('projects').values({ ...project, created_at: Date.now() })
+    .onConflict((conflict) => conflict.column('id').doUpdateSet({ name: project.name, domain: project.domain })).execute()
+}
+
+/** Null when the name is taken. */
+export async function createProject(db: Database, name: string, domain: string): Promise<ProjectRow | null> {
+  const row = { id: randomUUID().replaceAll('-', ''), name, domain, created_at: Date.now() }
+  const made = await db.insertInto('projects').values(row).onConflict((conflict) => conflict.columns(['domain', 'name']).doNothing()).executeTakeFirst()
+  return Number(made.numInsertedOrUpdatedRows) === 1 ? row : null
+}
+
+export async function listProjects(db: Database, domain: string): Promise<ProjectRow[]> {
+  return db.selectFrom('projects').selectAll().where('domain', '=', domain).orderBy('created_at').orderBy('id').execute()
+}

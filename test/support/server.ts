@@ -1,0 +1,166 @@
+/** A real Sluice server of its own: own home, own ports, real processes; driven through its external contract only. */
+import { spawn, type ChildProcess } from 'node:child_process'
+import { randomUUID } from 'node:crypto'
+import { existsSync, mkdtempSync, readFileSync, readdirSync, readlinkSync, rmSync } from 'node:fs'
+import { connect, createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Redis } from 'ioredis'
+
+export const root = resolve(import.meta.dirname, '..', '..')
+export const password = 'Abcd1234!'
+export { sleep }
+
+export interface Answer { readonly status: number; readonly text: string; readonly json: any; readonly headers: Headers }
+export type Service = 'iam' | 'dcs' | 'dms' | 'console'
+const offsets: Readonly<Record<Service, number>> = { iam: 0, dcs: 1, dms: 2, console: 5 }
+
+export interface Server {
+  readonly home: string
+  readonly project: string
+  readonly base: number
+  readonly env: NodeJS.ProcessEnv
+  readonly log: () => string
+  start(extra?: NodeJS.ProcessEnv, nodeArguments?: readonly string[]): Promise<void>
+  /** Ends the control plane only; resolves when it is gone. */
+  end(signal: NodeJS.Signals): Promise<void>
+  /** Resolves when the control plane has ended by itself. */
+  ended(): Promise<void>
+  readonly pid: () => number
+  call(service: Service, method: string, path: string, body?: unknown, headers?: Record<string, string>): Promise<Answer>
+  dcs(method: string, path: string, body?: unknown): Promise<Answer>
+  dms(method: string, path: string, body?: unknown): Promise<Answer>
+  status(service: 'dcs' | 'dms', id: string): Promise<string | undefined>
+  running(service: 'dcs' | 'dms', id: string, ms?: number): Promise<any>
+  createRedis(name: string, more?: object): Promise<string>
+  createKafka(name: string, more?: object): Promise<string>
+  /** Ends everything and removes the home. */
+  destroy(): Promise<void>
+}
+
+export async function makeServer(extra: NodeJS.ProcessEnv = {}): Promise<Server> {
+  const work = mkdtempSync(join(tmpdir(), 'sluice-test-'))
+  const home = join(work, 'home')
+  const base = await freeBase()
+  const project = randomUUID().replaceAll('-', '')
+  const env: NodeJS.ProcessEnv = {
+    ...process.env, SLUICE_HOME: home, SLUICE_PORT: String(base), SLUICE_USER: 'admin', SLUICE_PASSWORD: 'Test-Passw0rd', SLUICE_DOMAIN: 'sluice',
+    SLUICE_PROJECT: 'eu-de_test', SLUICE_PROJECT_ID: project, SLUICE_ACCESS_KEY: 'TESTACCESSKEY0000000', SLUICE_SECRET_KEY: 'test-secret-key-0123456789-0123456789',
+    SLUICE_LOG_LEVEL: 'warn', ...extra,
+  }
+  let child: ChildProcess | null = null
+  let gone: Promise<void> = Promise.resolve()
+  let log = ''
+  let token = ''
+
+  async function start(more: NodeJS.ProcessEnv = {}, nodeArguments: readonly string[] = []): Promise<void> {
+    const started = spawn(process.execPath, [...nodeArguments, join(root, 'src/main.ts')], { env: { ...env, ...more }, stdio: ['ignore', 'pipe', 'pipe'], cwd: work })
+    child = started
+    let over = false
+    gone = new Promise((done) => { started.once('exit', () => { over = true; done() }) })
+    for (const stream of [started.stdout, started.stderr]) stream!.on('data', (data) => { log += data })
+    await until('the server to be ready', async () => {
+      if (over) throw new Fatal(`the server ended: ${log.slice(-1500)}`)
+      return (await fetch(`http://127.0.0.1:${base + 5}/healthz`)).status === 200
+    }, 30_000, 10)
+    const r = await fetch(`http://127.0.0.1:${base}/v3/auth/tokens`, {
+      method: 'POST', headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ auth: { identity: { methods: ['password'], password: { user: { name: 'admin', password: env['SLUICE_PASSWORD'], domain: { name: 'sluice' } } } }, scope: { project: { id: env['SLUICE_PROJECT_ID'] } } } }),
+    })
+    token = r.headers.get('x-subject-token') ?? ''
+    if (r.status !== 201 || !token) throw new Error(`no token: ${r.status} ${await r.text()}`)
+  }
+
+  async function call(service: Service, method: string, path: string, body?: unknown, headers: Record<string, string> = {}): Promise<Answer> {
+    const r = await fetch(`http://127.0.0.1:${base + offsets[service]}${path}`, {
+      method, headers: { 'content-type': 'application/json', 'x-auth-token': token, ...headers },
+      ...(body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body) }),
+    })
+    const text = await r.text()
+    let json: any
+    try { json = JSON.parse(text) } catch { /* some answers are empty */ }
+    return { status: r.status, text, json, headers: r.headers }
+  }
+  const on = (service: 'dcs' | 'dms') => (method: string, path: string, body?: unknown): Promise<Answer> => call(service, method, `/v2/${env['SLUICE_PROJECT_ID']}${path}`, body)
+  const [dcs, dms] = [on('dcs'), on('dms')]
+
+  return {
+    home, project, base, env, log: () => log, start, call, dcs, dms,
+    pid: () => child!.pid!,
+    ended: () => gone,
+    async end(signal) { child?.kill(signal); await gone },
+    async status(service, id) { return (await on(service)('GET', `/instances/${id}`)).json?.status },
+    async running(service, id, ms = 60_000) {
+      return until(`${id} to be RUNNING`, async () => {
+        const { json } = await on(service)('GET', `/instances/${id}`)
+        if (json?.status === 'CREATEFAILED') throw new Fatal(`${id} is CREATEFAILED: ${JSON.stringify(json)}\n${log.slice(-1500)}`)
+        return json?.status === 'RUNNING' && json
+      }, ms, 5)
+    },
+    async createRedis(name, more = {}) {
+      const r = await dcs('POST', '/instances', { name, engine: 'Redis', engine_version: '7.0', capacity: 0.125, spec_code: 'redis.single.xu1.tiny.128', az_codes: ['eu-de-01'], vpc_id: randomUUID(), subnet_id: randomUUID(), password, ...more })
+      if (r.status !== 200) throw new Error(`creation refused: ${r.status} ${r.text}`)
+      return r.json.instances[0].instance_id
+    },
+    async createKafka(name, more = {}) {
+      const r = await call('dms', 'POST', `/v2/kafka/${env['SLUICE_PROJECT_ID']}/instances`, { name, engine: 'kafka', engine_version: '2.7', broker_num: 1, storage_space: 100, vpc_id: randomUUID(), subnet_id: randomUUID(), security_group_id: randomUUID(), available_zones: ['eu-de-01'], product_id: 'c6.2u4g.single', storage_spec_code: 'dms.physical.storage.ultra.v2', ...more })
+      if (r.status !== 200) throw new Error(`creation refused: ${r.status} ${r.text}`)
+      return r.json.instance_id
+    },
+    async destroy() {
+      child?.kill('SIGKILL')
+      await gone
+      for (const pid of processesUnder(work)) try { process.kill(pid, 'SIGKILL') } catch { /* ended meanwhile */ }
+      await until('processes to be gone', async () => processesUnder(work).length === 0, 10_000)
+      rmSync(work, { recursive: true, force: true, maxRetries: 5 })
+    },
+  }
+}
+
+/** Ends a wait at once instead of trying again. */
+export class Fatal extends Error {}
+
+export async function until<T>(what: string, look: () => Promise<T | false | undefined | null | '' | 0> | T, ms = 30_000, everyMs = 10): Promise<T> {
+  const giveUp = Date.now() + ms
+  let last: unknown
+  for (;;) {
+    try { last = await look(); if (last) return last as T } catch (error) { if (error instanceof Fatal) throw error; last = error }
+    if (Date.now() > giveUp) throw new Error(`gave up waiting for ${what}: ${last instanceof Error ? last.message : JSON.stringify(last)}`)
+    await sleep(everyMs)
+  }
+}
+
+/** A client as a customer has one: reconnects by itself. */
+export function client(instance: { ip: string; port: number }, secret = password): Redis {
+  const redis = new Redis({ host: instance.ip, port: instance.port, password: secret, protocol: 2, maxRetriesPerRequest: null, retryStrategy: () => 20, connectTimeout: 2000 })
+  redis.on('error', () => {})
+  return redis
+}
+
+/** Processes that work in this folder: servers, launchers, control planes. */
+export function processesUnder(folder: string): number[] {
+  return readdirSync('/proc').filter((name) => /^\d+$/.test(name)).filter((pid) => {
+    try { return readlinkSync(`/proc/${pid}/cwd`).startsWith(folder) && !/\) [ZX] /.test(readFileSync(`/proc/${pid}/stat`, 'latin1')) } catch { return false }
+  }).map(Number)
+}
+
+/** How often the server of a node was started, by its own log. */
+export function starts(home: string, instanceId: string, marker: RegExp = /Redis is starting/g): number {
+  const path = join(home, 'nodes', `${instanceId}-0`, 'log')
+  return existsSync(path) ? [...readFileSync(path, 'utf8').matchAll(marker)].length : 0
+}
+
+/** The process behind a node, by its pid file. */
+export function nodePid(home: string, instanceId: string): number {
+  return Number(readFileSync(join(home, 'nodes', `${instanceId}-0`, 'pid'), 'utf8').split(' ')[0])
+}
+
+async function freeBase(): Promise<number> {
+  for (;;) {
+    const port = await new Promise<number>((done) => { const s = createServer().listen(0, '127.0.0.1', () => { const { port } = s.address() as { port: number }; s.close(() => done(port)) }) })
+    if (port > 59_000) continue
+    const open = await Promise.all([0, 1, 2, 3, 4, 5].map((k) => new Promise<boolean>((done) => { const s = connect(port + k, '127.0.0.1'); s.on('connect', () => { s.destroy(); done(true) }); s.on('error', () => done(false)) })))
+    if (!open.includes(true)) return port
+  }
+}
