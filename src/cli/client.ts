@@ -1,0 +1,70 @@
+/** The CLI's one way to the server: HTTP, with the credentials of this environment. */
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { readConfig } from '../config.ts'
+
+export type Service = 'iam' | 'dcs' | 'dms' | 'console'
+const offsets: Readonly<Record<Service, number>> = { iam: 0, dcs: 1, dms: 2, console: 5 }
+
+export interface Client {
+  readonly projectId: string
+  readonly token: string
+  /** The parsed answer; throws what the server said when it refuses. */
+  call<T = any>(service: Service, method: string, path: string, body?: unknown): Promise<T>
+  /** The answer as it comes, for logs. */
+  stream(service: Service, path: string, signal?: AbortSignal): Promise<Response>
+}
+
+/** What the person has to read; no stack. */
+export class Complaint extends Error {
+  readonly exitCode: number
+  constructor(message: string, exitCode = 1) { super(message); this.exitCode = exitCode }
+}
+
+export async function connect(env: NodeJS.ProcessEnv): Promise<Client> {
+  const config = readConfig(env)
+  const at = (service: Service): string => `http://${urlHost(config.publicHost)}:${config.port + offsets[service]}`
+  const path = join(config.home, 'credentials.json')
+  const kept = existsSync(path) ? JSON.parse(readFileSync(path, 'utf8')) as Record<string, string> : {}
+  const password = config.identity.password ?? kept['password']
+  if (!password) throw new Complaint(`no password: set SLUICE_PASSWORD as the server has it, or SLUICE_HOME to the server's home (looked in ${path})`)
+  const scope = config.identity.projectId ? { id: config.identity.projectId } : { name: config.identity.project, domain: { name: config.identity.domain } }
+  const answer = await reach(`${at('iam')}/v3/auth/tokens`, {
+    method: 'POST', headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ auth: { identity: { methods: ['password'], password: { user: { name: config.identity.user, password, domain: { name: config.identity.domain } } } }, scope: { project: scope } } }),
+  })
+  const token = answer.headers.get('x-subject-token')
+  if (answer.status !== 201 || !token) throw new Complaint(`the server refuses these credentials: ${await said(answer)}`)
+  const { token: { project } } = await answer.json() as { token: { project: { id: string } } }
+  return {
+    projectId: project.id, token,
+    async call(service, method, path, body) {
+      const response = await reach(`${at(service)}${path}`, { method, headers: { 'content-type': 'application/json', 'x-auth-token': token }, ...(body === undefined ? {} : { body: JSON.stringify(body) }) })
+      if (!response.ok) throw new Complaint(await said(response))
+      const text = await response.text()
+      return text === '' ? null : JSON.parse(text)
+    },
+    async stream(service, path, signal) {
+      const response = await reach(`${at(service)}${path}`, { headers: { 'x-auth-token': token }, ...(signal ? { signal } : {}) })
+      if (!response.ok) throw new Complaint(await said(response))
+      return response
+    },
+  }
+}
+
+async function reach(url: string, init: RequestInit): Promise<Response> {
+  try { return await fetch(url, init) } catch (error) {
+    if (init.signal?.aborted) throw error
+    throw new Complaint(`no Sluice server answers at ${new URL(url).origin}: start one with "sluice serve", or set SLUICE_PORT to its base port`)
+  }
+}
+
+async function said(response: Response): Promise<string> {
+  const text = await response.text()
+  try {
+    const { error_code: code, error_msg: message, error } = JSON.parse(text)
+    return code ? `${code}: ${message}` : error?.message ?? text
+  } catch { return text || `status ${response.status}` }
+}
+
+function urlHost(host: string): string { return host.includes(':') ? `[${host}]` : host }

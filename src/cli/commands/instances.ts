@@ -1,0 +1,113 @@
+/** `sluice dcs …` and `sluice dms …`: the same verbs over two dialects. */
+import { randomUUID } from 'node:crypto'
+import { text as readAll } from 'node:stream/consumers'
+import { Option, type Command } from 'commander'
+import { Complaint, connect, type Client } from '../client.ts'
+import { confirm, table } from '../output.ts'
+import { waitFor } from '../wait.ts'
+
+type Service = 'dcs' | 'dms'
+interface Result { readonly instance: string; readonly result: 'success' | 'failed'; readonly error_code?: string; readonly error_msg?: string }
+interface Flags { readonly json?: boolean; readonly wait?: boolean; readonly yes?: boolean }
+
+/** What is lost, said before it is asked for. */
+const warnings: Readonly<Record<string, string>> = {
+  flush: 'This deletes every key of every database. It cannot be undone through the API.',
+  delete: 'This ends the servers and deletes their data, without any backup.',
+}
+
+export function addInstanceCommands(parent: Command, service: Service): void {
+  const group = parent.command(service).description(service === 'dcs' ? 'Redis caches (DCS)' : 'Kafka queues (DMS)')
+  const json = (command: Command): Command => command.option('--json', 'print JSON')
+  json(group.command('list').description('every instance of the project')).option('--limit <n>', 'at most this many', '1000').action(async (flags: Flags & { limit: string }) => {
+    const client = await connect(process.env)
+    const limit = Math.min(Number(flags.limit), service === 'dcs' ? 1000 : 50)
+    const { instances } = await client.call('dcs' === service ? 'dcs' : 'dms', 'GET', `/v2/${client.projectId}/instances?limit=${limit}&include_failure=true${service === 'dms' ? '&engine=kafka' : ''}`)
+    if (flags.json) return print(instances)
+    console.log(table(instances.map((i: Record<string, unknown>) => ({ ...i, id: i['instance_id'], version: i['engine_version'], address: addressOf(i) })), ['id', 'name', 'status', 'version', 'address']))
+  })
+  json(group.command('show <id>').description('one instance with every field')).action(async (id: string) => {
+    const client = await connect(process.env)
+    print(await client.call(service, 'GET', `/v2/${client.projectId}/instances/${id}`))
+  })
+  json(group.command('tasks <id>').description('what was done to an instance, newest first')).action(async (id: string, flags: Flags) => {
+    const client = await connect(process.env)
+    const { operations } = await client.call('console', 'GET', `/v1/operations?instance=${id}&limit=100`)
+    if (flags.json) return print(operations)
+    console.log(table(operations.map((o: Record<string, unknown>) => ({ ...o, created: new Date(Number(o['created_at'])).toISOString(), outcome: o['outcome'] ?? 'running' })), ['created', 'action', 'actor', 'outcome', 'cause']))
+  })
+  addCreate(group, service)
+  const verbs = service === 'dcs' ? ['restart', 'soft-restart', 'flush', 'delete'] : ['restart', 'soft-restart', 'delete']
+  for (const verb of verbs) addAction(group, service, verb)
+}
+
+function addCreate(group: Command, service: Service): void {
+  const command = group.command('create <name>').description('a new instance; waits until it serves').option('--json', 'print JSON').option('--no-wait', 'return once it is accepted')
+  if (service === 'dcs') command.option('--engine-version <version>', 'Redis version', '7.0').option('--spec <code>', 'flavor', 'redis.single.xu1.tiny.128').option('--capacity <gb>', 'memory in GB', '0.125')
+    .option('--no-password', 'let clients in without a password').addOption(new Option('--password-stdin', 'read the password from standard input (or set SLUICE_INSTANCE_PASSWORD)'))
+  else command.option('--engine-version <version>', 'Kafka version', '2.7').option('--product <id>', 'product', 'c6.2u4g.single').option('--storage <gb>', 'storage in GB', '100')
+  command.action(async (name: string, flags: Flags & Record<string, string | boolean>) => {
+    const client = await connect(process.env)
+    const ids = { vpc_id: randomUUID(), subnet_id: randomUUID() }
+    let id: string
+    if (service === 'dcs') {
+      const secret = flags['password'] === false ? null : flags['passwordStdin'] ? (await readAll(process.stdin)).replace(/\r?\n$/, '') : process.env['SLUICE_INSTANCE_PASSWORD']
+      if (secret === undefined) throw new Complaint('a password is needed: set SLUICE_INSTANCE_PASSWORD, pipe it in with --password-stdin, or say --no-password', 2)
+      const { instances } = await client.call('dcs', 'POST', `/v2/${client.projectId}/instances`, {
+        name, engine: 'Redis', engine_version: flags['engineVersion'], capacity: Number(flags['capacity']), spec_code: flags['spec'], az_codes: ['eu-de-01'], ...ids,
+        ...(secret === null ? { no_password_access: true } : { password: secret }),
+      })
+      id = instances[0].instance_id
+    } else {
+      id = (await client.call('dms', 'POST', `/v2/kafka/${client.projectId}/instances`, {
+        name, engine: 'kafka', engine_version: flags['engineVersion'], broker_num: 1, storage_space: Number(flags['storage']), product_id: flags['product'],
+        available_zones: ['eu-de-01'], security_group_id: randomUUID(), storage_spec_code: 'dms.physical.storage.ultra.v2', ...ids,
+      })).instance_id
+    }
+    await finish(client, service, [{ instance: id, result: 'success' }], flags)
+    if (flags.wait !== false && !flags.json) {
+      const shown = await client.call(service, 'GET', `/v2/${client.projectId}/instances/${id}`)
+      console.log(`${id}  ${shown.status}  ${addressOf(shown)}`)
+    }
+  })
+}
+
+function addAction(group: Command, service: Service, verb: string): void {
+  const action = verb.replace('-', '_')
+  const command = group.command(`${verb} [ids...]`).description({
+    restart: service === 'dcs' ? 'kill and start the servers' : 'stop and start the brokers', 'soft-restart': 'stop gracefully and start', flush: 'delete every key', delete: 'end the servers and delete their data',
+  }[verb]!).option('--json', 'print JSON').option('--no-wait', 'return once it is accepted')
+  if (warnings[verb]) command.option('-y, --yes', 'do not ask')
+  if (verb === 'delete') command.option('--all-failed', 'every instance whose creation failed')
+  command.action(async (ids: string[], flags: Flags & { allFailed?: boolean }) => {
+    if (flags.allFailed ? ids.length > 0 : ids.length === 0) throw new Complaint(flags.allFailed ? 'name ids or say --all-failed, not both' : `name the instances to ${verb}`, 2)
+    const client = await connect(process.env)
+    if (warnings[verb] && !flags.yes && !await confirm(`${verb} ${flags.allFailed ? 'every failed creation' : ids.join(', ')}: ${warnings[verb]} Go on?`)) throw new Complaint(process.stdin.isTTY ? 'nothing was done' : `nothing was done: say --yes to ${verb} without a terminal`, 3)
+    await finish(client, service, await request(client, service, action, ids, flags.allFailed ?? false), flags)
+  })
+}
+
+async function request(client: Client, service: Service, action: string, ids: readonly string[], allFailed: boolean): Promise<Result[]> {
+  const path = `/v2/${client.projectId}/instances`
+  if (service === 'dms') return (await client.call('dms', 'POST', `${path}/action`, allFailed ? { action, all_failure: 'kafka' } : { action, instances: ids })).results
+  if (action !== 'delete') return (await client.call('dcs', 'PUT', `${path}/status`, { action, instances: ids })).results
+  return (await client.call('dcs', 'DELETE', `${path}${allFailed ? '?all_failure=true' : ''}`, allFailed ? undefined : { instances: ids })).results
+}
+
+/** Waits for what was accepted, says what was not, and sets the exit code. */
+async function finish(client: Client, service: Service, results: readonly Result[], flags: Flags): Promise<void> {
+  const accepted = results.filter((result) => result.result === 'success').map((result) => result.instance)
+  const awaited = flags.wait === false ? [] : await waitFor(client, service, accepted, flags.json ?? false)
+  const outcomes = results.map((result) => ({ ...result, ...awaited.find((one) => one.id === result.instance) }))
+  if (flags.json) print(outcomes)
+  for (const { instance, error_code: code, error_msg: message } of results.filter((result) => result.result === 'failed')) console.error(`${instance}  refused: ${code ?? ''} ${message ?? ''}`)
+  if (results.length === 0 && !flags.json) console.log('nothing to do')
+  if (flags.wait === false && !flags.json) for (const id of accepted) console.log(`${id}  accepted`)
+  if (results.some((result) => result.result === 'failed') || awaited.some((one) => one.outcome === 'failed')) process.exitCode = 1
+}
+
+function addressOf(instance: Readonly<Record<string, unknown>>): string {
+  return instance['ip'] ? `${instance['ip']}:${instance['port']}` : instance['connect_address'] ? `${instance['connect_address']}:${instance['port']}` : '-'
+}
+
+function print(value: unknown): void { console.log(JSON.stringify(value, null, 2)) }

@@ -1,0 +1,40 @@
+/** The `sluice` command. It speaks HTTP only and finds the server through the same environment as the server itself. */
+import { readFileSync } from 'node:fs'
+import { Command } from 'commander'
+import { addInstanceCommands } from './commands/instances.ts'
+import { addServerCommands } from './commands/server.ts'
+import { Complaint } from './client.ts'
+
+const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }
+const program = new Command('sluice')
+  .description('A self-hosted control plane for real Redis caches and real Kafka queues that speaks DCS and DMS.')
+  .version(version)
+  .showHelpAfterError()
+  .addHelpText('after', `
+Environment: SLUICE_HOME, SLUICE_PORT, SLUICE_PUBLIC_HOST, SLUICE_USER, SLUICE_PASSWORD, SLUICE_PROJECT, SLUICE_PROJECT_ID
+  as the server has them; generated credentials are read from credentials.json in the home.
+Exit codes: 0 done; 1 refused or failed; 2 wrong usage; 3 not confirmed.`)
+addServerCommands(program)
+addInstanceCommands(program, 'dcs')
+addInstanceCommands(program, 'dms')
+program.commands.forEach(exitWithTwo)
+exitWithTwo(program)
+
+try {
+  await program.parseAsync()
+} catch (error) {
+  if (error instanceof Complaint) {
+    console.error(`sluice: ${error.message}`)
+    process.exitCode = error.exitCode
+  } else if ((error as { code?: string }).code?.startsWith('commander.')) {
+    process.exitCode = (error as { exitCode?: number }).exitCode === 0 ? 0 : 2
+  } else {
+    console.error(`sluice: ${(error as Error).message}`)
+    process.exitCode = 1
+  }
+}
+
+function exitWithTwo(command: Command): void {
+  command.exitOverride()
+  command.commands.forEach(exitWithTwo)
+}

@@ -1,0 +1,161 @@
+/** What every runtime must do, run by each implementation and in each way of addressing nodes. */
+import assert from 'node:assert/strict'
+import { after, before, describe, test } from 'node:test'
+import { randomUUID } from 'node:crypto'
+import { Redis } from 'ioredis'
+import { until } from '../support/server.ts'
+import type { NodeSpec, Runtime } from '../../src/core/runtime.ts'
+
+export interface RuntimeUnderTest {
+  /** A runtime like the first one, over the same ground: what a control plane sees after it was killed. */
+  again(): Runtime
+  readonly runtime: Runtime
+  /** A free place for a node. */
+  place(): Promise<{ address: string; port: number }>
+  /** Processes that are alive in this runtime's ground. */
+  alive(): number[]
+  destroy(): Promise<void>
+}
+
+export function runtimeContract(name: string, make: () => Promise<RuntimeUnderTest>): void {
+  describe(name, { concurrency: false }, () => {
+    let under: RuntimeUnderTest
+    before(async () => { under = await make() })
+    after(async () => { await under.destroy() })
+
+    const spec = async (generation = 1, more: Partial<NodeSpec> = {}): Promise<NodeSpec> => {
+      const instanceId = more.instanceId ?? randomUUID()
+      const { address, port } = await under.place()
+      return {
+        id: `${instanceId}-0`, instanceId, software: { name: 'redis', version: '7.0' }, argv: ['redis.conf'], env: {},
+        files: { 'redis.conf': `bind ${address}\nport ${port}\ndir data\nset-proc-title no\nappendonly yes\nsave ""\n` },
+        address, ports: { service: port }, memoryBytes: 1 << 27, generation, graceMs: 10_000, forceGraceMs: 0, ...more,
+      }
+    }
+    const inspect = async (s: NodeSpec, runtime = under.runtime) => (await runtime.inspect(s.instanceId, [s.id]))[0]!
+    const connected = async (s: NodeSpec): Promise<Redis> => {
+      const redis = new Redis({ host: s.address, port: s.ports['service']!, retryStrategy: () => 10, maxRetriesPerRequest: null })
+      redis.on('error', () => {})
+      await redis.ping()
+      return redis
+    }
+
+    test('a node that was never applied is exited and observes nothing', async () => {
+      const s = await spec()
+      assert.deepEqual({ ...await inspect(s), exit: undefined }, { id: s.id, phase: 'exited', observedGeneration: 0, identity: null, exit: undefined })
+    })
+
+    test('apply starts a real server that observes the generation it was started for', async () => {
+      const s = await spec(4)
+      await under.runtime.apply(s, { force: false })
+      const redis = await connected(s)
+      const state = await inspect(s)
+      assert.equal(state.phase, 'running')
+      assert.equal(state.observedGeneration, 4)
+      assert.equal(Number(/process_id:(\d+)/.exec(await redis.info('server'))![1]), state.identity!.pid)
+      redis.disconnect()
+    })
+
+    test('apply of the same generation again keeps the process, and of an older one does not go back', async () => {
+      const s = await spec(2)
+      await under.runtime.apply(s, { force: false })
+      const first = await inspect(s)
+      await Promise.all([under.runtime.apply(s, { force: true }), under.again().apply({ ...s, generation: 1 }, { force: true })])
+      assert.deepEqual(await inspect(s), first)
+    })
+
+    for (const force of [true, false]) {
+      test(`apply of a newer generation replaces the process and keeps the data, force ${force}`, async () => {
+        const s = await spec()
+        await under.runtime.apply(s, { force })
+        const redis = await connected(s)
+        await redis.set('kept', 'yes')
+        const first = await inspect(s)
+        await under.runtime.apply({ ...s, generation: 2 }, { force })
+        const second = await inspect(s)
+        assert.equal(second.observedGeneration, 2)
+        assert.notDeepEqual(second.identity, first.identity)
+        assert.equal(await redis.get('kept'), 'yes')
+        redis.disconnect()
+      })
+    }
+
+    test('another control plane that starts the same generation at the same instant does not start a second process', async () => {
+      const s = await spec()
+      const others = Array.from({ length: 6 }, () => under.again())
+      const before = under.alive().length
+      await Promise.all([under.runtime, ...others].map((runtime) => runtime.apply(s, { force: false })))
+      const redis = await connected(s)
+      assert.equal(under.alive().length, before + 1)
+      assert.equal((await inspect(s)).phase, 'running')
+      redis.disconnect()
+    })
+
+    test('a fresh runtime finds what runs, with the same identity', async () => {
+      const s = await spec(7)
+      await under.runtime.apply(s, { force: false })
+      assert.deepEqual(await inspect(s, under.again()), await inspect(s))
+    })
+
+    test('a node that was killed from outside is exited, keeps its generation, and comes back by apply', async () => {
+      const s = await spec(3)
+      await under.runtime.apply(s, { force: false })
+      const { identity } = await inspect(s)
+      process.kill(identity!.pid, 'SIGKILL')
+      await until('the exit to be seen', async () => (await inspect(s)).phase === 'exited')
+      assert.equal((await inspect(s)).observedGeneration, 3)
+      await under.runtime.apply(s, { force: false })
+      assert.equal((await inspect(s)).phase, 'running')
+    })
+
+    test('a process that took over a dead node\'s number is not taken for it', async () => {
+      const s = await spec()
+      await under.runtime.apply(s, { force: false })
+      const { identity } = await inspect(s)
+      process.kill(identity!.pid, 'SIGKILL')
+      await until('the exit to be seen', async () => (await inspect(s)).phase === 'exited')
+      // The same file with the number of a living process: this one.
+      const { readFileSync, writeFileSync } = await import('node:fs')
+      const path = (await under.runtime.report(s.instanceId, s.id)).logPath.replace(/log$/, 'pid')
+      writeFileSync(path, readFileSync(path, 'utf8').replace(/^\d+/, String(process.pid)))
+      assert.equal((await inspect(s)).phase, 'exited')
+      await under.runtime.stop(s.instanceId, [s.id], 0)
+      assert.ok(process.pid > 0, 'this process was not killed')
+    })
+
+    test('an exit tells the last lines of the log', async () => {
+      const s = await spec(1, {})
+      await under.runtime.apply({ ...s, files: { 'redis.conf': 'no-such-directive yes\n' } }, { force: false })
+      const state = await until('the exit', async () => { const now = await inspect(s); return now.phase === 'exited' && now })
+      assert.match(state.exit!.lastLines, /Bad directive|no-such-directive/)
+    })
+
+    test('stop ends the process and keeps the data', async () => {
+      const s = await spec()
+      await under.runtime.apply(s, { force: false })
+      const redis = await connected(s)
+      await redis.set('kept', 'yes')
+      await under.runtime.stop(s.instanceId, [s.id], 5000)
+      assert.equal((await inspect(s)).phase, 'exited')
+      await under.runtime.apply(s, { force: false })
+      assert.equal(await redis.get('kept'), 'yes')
+      redis.disconnect()
+    })
+
+    test('remove leaves neither process nor data, may be repeated, and frees the address', async () => {
+      const s = await spec()
+      await under.runtime.apply(s, { force: false })
+      const { identity } = await inspect(s)
+      await under.runtime.remove(s.instanceId, [s.id])
+      await under.runtime.remove(s.instanceId, [s.id])
+      await under.again().stop(s.instanceId, [s.id], 0)
+      assert.ok(!under.alive().includes(identity!.pid))
+      assert.equal((await inspect(s)).observedGeneration, 0)
+      const other = { ...s, id: `${randomUUID()}-0`, instanceId: randomUUID() }
+      await under.runtime.apply(other, { force: false })
+      const redis = await connected(other)
+      assert.equal(await redis.dbsize(), 0)
+      redis.disconnect()
+    })
+  })
+}

@@ -1,0 +1,58 @@
+/** The runtime contract, by plain processes, in both ways of addressing nodes. */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { locateRedis } from '../src/engines/redis/program.ts'
+import { processRuntime } from '../src/runtimes/process/index.ts'
+import { ownAddresses, releaseBlocks, sharedAddress } from '../src/runtimes/process/addresses.ts'
+import { readConfig } from '../src/config.ts'
+import { processesUnder, until } from './support/server.ts'
+import { runtimeContract } from './contracts/runtime.ts'
+import type { Addresses } from '../src/core/addresses.ts'
+
+const locate = locateRedis(readConfig(process.env).programs)
+
+for (const mode of ['own', 'shared'] as const) {
+  runtimeContract(`process runtime, ${mode === 'own' ? 'an address of its own for each node' : 'one host with a range of ports'}`, async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'sluice-runtime-'))
+    let blocks: readonly string[] = []
+    const addresses: Addresses = mode === 'own'
+      ? await ownAddresses(folder, { held: [], async remember(held) { blocks = [...held] } })
+      : sharedAddress({ kind: 'shared', host: '127.0.0.1', firstPort: 21_000, lastPort: 21_400 }, [])
+    const taken = new Set<string>()
+    const again = () => processRuntime(join(folder, 'nodes'), locate)
+    return {
+      runtime: again(), again,
+      async place() {
+        const { address, ports } = await addresses.place({ service: 6379 }, null, taken)
+        taken.add(`${address}:${ports['service']}`)
+        return { address, port: ports['service']! }
+      },
+      alive: () => processesUnder(folder),
+      async destroy() {
+        for (const pid of processesUnder(folder)) process.kill(pid, 'SIGKILL')
+        await until('processes to end', () => processesUnder(folder).length === 0)
+        addresses.close()
+        releaseBlocks(blocks)
+        rmSync(folder, { recursive: true, force: true })
+      },
+    }
+  })
+}
+
+test('two homes never get the same block of addresses, and a block is guarded while its server lives', async () => {
+  const held: string[][] = []
+  const homes = Array.from({ length: 5 }, () => mkdtempSync(join(tmpdir(), 'sluice-home-')))
+  const all = await Promise.all(homes.map((home, i) => ownAddresses(home, { held: [], async remember(blocks) { held[i] = [...blocks] } })))
+  const places = await Promise.all(all.map((addresses) => addresses.place({ service: 6379 }, null, new Set())))
+  assert.equal(new Set(places.map((place) => place.address)).size, 5)
+  await assert.rejects(ownAddresses(homes[1]!, { held: held[0]!, async remember() {} }), /another Sluice server uses/)
+  for (const addresses of all) addresses.close()
+  const back = await until('the guard to go', () => ownAddresses(homes[0]!, { held: held[0]!, async remember() {} }).catch(() => null))
+  assert.equal((await back.place({ service: 6379 }, 7000, new Set())).address, places[0]!.address)
+  back.close()
+  releaseBlocks(held.flat())
+  for (const home of homes) rmSync(home, { recursive: true })
+})
