@@ -1,0 +1,47 @@
+/** Who calls: a token or a signature, and whether the project in the path is theirs. */
+import { readClaim, signatureHolds } from './signature.ts'
+import { readToken } from './tokens.ts'
+import type { Call, Caller, Problem, Who } from './http.ts'
+import type { Identity } from './identity.ts'
+
+export interface AuthParts {
+  readonly identity: Identity
+  /** Signs tokens; whoever has it can be anybody. */
+  readonly tokenKey: Buffer
+  /** Epoch ms. */
+  readonly now: () => number
+}
+
+/** The caller, or why not. A token decides when both it and a signature are there. */
+export async function authenticate(parts: AuthParts, call: Call): Promise<Who | Problem> {
+  const token = call.headers['x-auth-token']
+  if (typeof token === 'string' && token !== '') {
+    const facts = readToken(parts.tokenKey, token, parts.now())
+    if (facts === 'invalid') return 'token invalid'
+    if (facts === 'expired') return 'token expired'
+    return { user: { id: facts.userId, name: facts.userName, domain: { id: facts.domainId, name: facts.domainName } }, projectId: facts.projectId }
+  }
+  const authorization = call.headers['authorization']
+  if (typeof authorization !== 'string' || authorization === '') return 'token missing'
+  const claim = readClaim(authorization)
+  if (!claim) return 'bad signature'
+  const key = await parts.identity.accessKey(claim.accessKey)
+  // An unknown key is checked against a secret nobody has, so that it takes as long as a known one.
+  if (!signatureHolds(claim, key?.secret ?? parts.tokenKey.toString('hex'), call, parts.now()) || !key) return 'bad signature'
+  const wanted = call.headers['x-project-id']
+  if (wanted === undefined || wanted === '') return { user: key.user, projectId: null }
+  const project = typeof wanted === 'string' ? await parts.identity.project(wanted.toLowerCase()) : null
+  return project?.domainId === key.user.domain.id ? { user: key.user, projectId: project.id } : 'other project'
+}
+
+/** The caller in the project of the path, or why not. */
+export async function inProject(parts: AuthParts, call: Call, who: Who): Promise<Caller | Problem> {
+  const id = (call.params['project_id'] ?? '').toLowerCase()
+  if (!/^[0-9a-f]{32}$|^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(id)) return 'bad project id'
+  const caller: Caller = { projectId: id, userId: who.user.id, userName: who.user.name }
+  if (who.projectId !== null) return who.projectId === id ? caller : 'other project'
+  // A signature covers every project of its user's domain; a token without a project covers none.
+  if (call.headers['x-auth-token']) return 'other project'
+  const project = await parts.identity.project(id)
+  return project?.domainId === who.user.domain.id ? caller : 'other project'
+}

@@ -1,0 +1,77 @@
+/** Health and administration, for the CLI and the console. */
+import { gateway, type ErrorRow } from '../gateway.ts'
+import { ok, type Call, type Problem, type Reply, type Service, type Who } from '../http.ts'
+import { uuid, wholeNumber } from '../json.ts'
+import type { ControlPlane, TaskView } from '../../core/control-plane.ts'
+
+export interface ConsoleParts {
+  readonly plane: ControlPlane
+  /** Every service's address. */
+  readonly urls: object
+  readonly ready: () => boolean
+  /** Stops every node, then the server; answers before it has happened. */
+  readonly down: () => void
+}
+
+/** What Sluice says of itself: readiness, its addresses, its nodes, its operations. */
+export function consoleService({ plane, urls, ready, down }: ConsoleParts): Service {
+  return {
+    name: 'console', refuse: refuseConsole,
+    routes: [
+      { method: 'GET', path: '/', access: 'open', handle: () => ok({ name: 'sluice', description: 'A self-hosted control plane for Redis and Apache Kafka that speaks the DCS and DMS instance APIs.', endpoints: urls }) },
+      { method: 'GET', path: '/healthz', access: 'open', handle: () => ready() ? ok({ status: 'ready' }) : { status: 503, body: { status: 'starting' } } },
+      { method: 'GET', path: '/v1/nodes', access: 'user', handle: (_call, who) => listNodes(plane, who) },
+      { method: 'GET', path: '/v1/operations', access: 'user', handle: (call, who) => listOperations(plane, call, who) },
+      { method: 'POST', path: '/v1/down', access: 'user', handle: () => { setImmediate(down); return { status: 202, body: { status: 'stopping' } } } },
+    ],
+  }
+}
+
+async function listNodes(plane: ControlPlane, who: Who): Promise<Reply> {
+  if (who.projectId === null) return refuseConsole('other project')
+  const all = await plane.nodes(who.projectId)
+  return ok({
+    nodes: all.map(({ view, node, report }) => ({
+      id: node.id, instance_id: view.instance.id, name: view.instance.name, engine: view.instance.engine, version: view.instance.version,
+      runs_on: view.runsOn, status: view.status, host: node.host, address: node.address, ports: node.ports,
+      phase: report.phase, pid: report.identity?.pid ?? null, started_at: report.identity?.startedAt ?? null,
+      generation: view.instance.generation, observed_generation: report.observedGeneration,
+      resident_bytes: report.residentBytes, log_path: report.logPath, exit: report.exit ?? null,
+    })),
+  })
+}
+
+/** `?instance=ID&limit=N`: newest first, none for an instance that this project does not have. */
+async function listOperations(plane: ControlPlane, call: Call, who: Who): Promise<Reply> {
+  if (who.projectId === null) return refuseConsole('other project')
+  const [id, limit] = [uuid(call.query.get('instance')), wholeNumber(call.query.get('limit') || '10', 1, 1000)]
+  if (id === null || limit === null) return { status: 400, body: { error_code: gateway.malformed.code, error_msg: 'instance must be an instance ID, limit a number from 1 to 1000' } }
+  for (const engine of engines) {
+    const found = await plane.tasks(who.projectId, engine, id, { offset: 0, limit })
+    if (found) return ok({ operations: found.tasks.map(operationBody) })
+  }
+  return ok({ operations: [] })
+}
+
+const engines = ['redis', 'kafka'] as const
+
+function operationBody({ operation, progress }: TaskView): object {
+  return {
+    id: operation.id, instance_id: operation.instanceId, action: operation.action, generation: operation.generation, actor: operation.actor,
+    created_at: operation.createdAt, started_at: operation.startedAt, finished_at: operation.finishedAt, outcome: operation.outcome, cause: operation.cause, progress,
+  }
+}
+
+/** A problem in this service's envelope. */
+function refuseConsole(problem: Problem): Reply {
+  const row = rows[problem]
+  return { status: row.status, body: { error_code: row.code, error_msg: row.message } }
+}
+
+const signIn = (message: string): ErrorRow => ({ status: 401, code: gateway.signature.code, message })
+const rows: Readonly<Record<Problem, ErrorRow>> = {
+  'no route': gateway.noRoute, 'wrong method': gateway.wrongMethod, 'too large': gateway.tooLarge, malformed: gateway.malformed,
+  'bad signature': gateway.signature, fault: gateway.fault,
+  'token missing': signIn('No token in the request.'), 'token invalid': signIn('Invalid token.'), 'token expired': signIn('Token expired.'),
+  'other project': signIn('The token is for no project, or for another one.'), 'bad project id': signIn('Invalid project ID format.'),
+}

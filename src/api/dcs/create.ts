@@ -1,0 +1,84 @@
+/** Reads the body of POST /v2/{project_id}/instances. The order of the rows is the order of the checks. */
+import { dcsFlavors, redisVersions, unsoldReason, type DcsFlavor } from './flavors.ts'
+import { isRefused, refused, type Refused } from './errors.ts'
+import { backupPolicy, maintainWindow, parameters, password, readTags, renamedCommands } from './fields.ts'
+import { isAbsent, isObject, isText, uuid, wholeNumber, type Body } from '../json.ts'
+import type { Caller, CreateWish } from '../../core/control-plane.ts'
+
+/** The wish, or the first thing that is wrong with it. */
+export function readCreate(body: Body, caller: Caller): CreateWish | Refused {
+  const count = isAbsent(body['instance_num']) ? 1 : wholeNumber(body['instance_num'], 1, 100)
+  if (count === null) return refused('DCS.4062', 'instance_num')
+  const name = body['name']
+  if (!isText(name, count > 1 ? 56 : 64) || !/^[A-Za-z0-9][A-Za-z0-9_-]{3,}$/.test(name)) return refused('DCS.4010')
+  if (typeof body['engine'] !== 'string' || body['engine'].toLowerCase() !== 'redis') return refused('DCS.4006')
+  const version = body['engine_version']
+  if (!(redisVersions as readonly unknown[]).includes(version)) return refused('DCS.4008')
+  const flavor = readFlavor(body, version as string)
+  if (isRefused(flavor)) return flavor
+  for (const check of refusals) {
+    const found = check(body, version as string)
+    if (found) return found
+  }
+  const secret = password(body)
+  const window = maintainWindow(body)
+  const tags = readTags(body['tags'])
+  const renamed = renamedCommands(body['rename_commands'])
+  const settings = parameters(body['redis_config'])
+  const backup = backupPolicy(body['instance_backup_policy'])
+  for (const part of [secret, window, tags, renamed, settings, backup]) if (isRefused(part)) return part
+  const { begin, end } = window as Exclude<typeof window, Refused>
+  return {
+    caller, engine: 'redis', version: version as string,
+    names: count === 1 ? [name] : Array.from({ length: count }, (_, n) => `${name}-${String(n).padStart(3, '0')}`),
+    spec: {
+      flavor: flavor.specCode, memoryBytes: flavor.memoryBytes, nodeCount: 1,
+      port: isAbsent(body['port']) ? null : wholeNumber(body['port'], 1, 65535),
+      parameters: settings as Exclude<typeof settings, Refused>, renamedCommands: renamed as Exclude<typeof renamed, Refused>,
+      password: secret as Exclude<typeof secret, Refused>,
+    },
+    attributes: {
+      capacity: flavor.capacity, description: body['description'] ?? null, vpcId: uuid(body['vpc_id']), subnetId: uuid(body['subnet_id']),
+      securityGroupId: uuid(body['security_group_id']), azCodes: body['az_codes'], maintainBegin: begin, maintainEnd: end,
+      enterpriseProjectId: isAbsent(body['enterprise_project_id']) ? '0' : String(body['enterprise_project_id']),
+      enterpriseProjectName: body['enterprise_project_name'] ?? null,
+    },
+    tags: tags as Exclude<typeof tags, Refused>,
+  }
+}
+
+function readFlavor(body: Body, version: string): DcsFlavor | Refused {
+  const specCode = body['spec_code']
+  const rows = dcsFlavors.filter((row) => row.specCode === specCode && row.versions.includes(version))
+  if (rows.length === 0) return refused('DCS.4927', undefined, (typeof specCode === 'string' && unsoldReason(specCode)) || undefined)
+  return rows.find((row) => row.capacity === body['capacity']) ?? refused('DCS.4012')
+}
+
+type Check = (body: Body, version: string) => Refused | null
+const unless = (fine: boolean, ...why: Parameters<typeof refused>): Refused | null => fine ? null : refused(...why)
+const offOrAbsent = (value: unknown): boolean => isAbsent(value) || value === false
+const here = 'this release of Sluice cannot do it, and will not pretend to'
+
+/** What would be a lie to accept, for nobody acts on it, is refused by its name. */
+const refusals: readonly Check[] = [
+  (body) => unless(Array.isArray(body['az_codes']) && body['az_codes'].length >= 1 && body['az_codes'].length <= 8 && body['az_codes'].every((az) => isText(az, 64) && /^[\w.-]+$/.test(az)), 'DCS.4062', 'az_codes'),
+  (body) => unless(uuid(body['vpc_id']) !== null, 'DCS.4013'),
+  (body) => unless(uuid(body['subnet_id']) !== null, 'DCS.4016'),
+  (body) => unless(isAbsent(body['security_group_id']) || uuid(body['security_group_id']) !== null, 'DCS.4014'),
+  (body) => unless(isAbsent(body['description']) || typeof body['description'] === 'string' && body['description'].length <= 1024, 'DCS.4011'),
+  (body) => unless(isAbsent(body['description']) || isText(body['description'], 1024), 'DCS.4062', 'description'),
+  (body) => unless(isAbsent(body['enterprise_project_id']) || isText(String(body['enterprise_project_id']), 64) && typeof body['enterprise_project_id'] !== 'object', 'DCS.4062', 'enterprise_project_id'),
+  (body) => unless(isAbsent(body['enterprise_project_name']) || isText(body['enterprise_project_name'], 256), 'DCS.4062', 'enterprise_project_name'),
+  (body, version) => unless(isAbsent(body['port']) || version !== '3.0' && wholeNumber(body['port'], 1, 65535) !== null, 'DCS.4062', 'port'),
+  (body) => unless(isAbsent(body['private_ip']), 'DCS.4062', 'private_ip', here),
+  (body) => unless(offOrAbsent(body['enable_publicip']), 'DCS.4062', 'enable_publicip', here),
+  (body) => unless(isAbsent(body['publicip_id']), 'DCS.4062', 'publicip_id', here),
+  (body) => unless(offOrAbsent(body['enable_ssl']), 'DCS.4062', 'enable_ssl', here),
+  (body) => unless(isAbsent(body['template_id']), 'DCS.4062', 'template_id', here),
+  (body) => unless(isAbsent(body['access_user']), 'DCS.4844'),
+  (body) => {
+    const param = body['bss_param']
+    const mode = isObject(param) ? param['charging_mode'] : undefined
+    return unless(isAbsent(param) || isObject(param) && (isAbsent(mode) || mode === 'postPaid'), 'DCS.4062', 'bss_param')
+  },
+]

@@ -1,0 +1,135 @@
+/** DCS: the routes, and what each does with the control plane. */
+import { onlyRefusal, readIds, readStatusChange, refusalCode, results, type BatchAction, type Ids } from './batch.ts'
+import { readCreate } from './create.ts'
+import { dcsError, isRefused, refuseDcs, refused, type Refused } from './errors.ts'
+import { readList, readPage, readSpan } from './queries.ts'
+import { detail, listItem, statusWords, task } from './translate.ts'
+import { noContent, ok, type Call, type Caller, type Reply, type Route, type Service } from '../http.ts'
+import { readJson, uuid, type Body } from '../json.ts'
+import type { ControlPlane, View } from '../../core/control-plane.ts'
+import type { Status } from '../../core/status.ts'
+
+type Handle = (plane: ControlPlane, call: Call, caller: Caller) => Promise<Reply | Refused> | Reply | Refused
+
+/** The v2 and v1.0 instance API of DCS in front of a control plane. */
+export function dcsService(plane: ControlPlane): Service {
+  const routes: Route[] = rows.map(([method, path, handle]) => ({
+    method, path, access: 'project',
+    handle: async (call, caller) => {
+      const reply = await handle(plane, call, caller)
+      return isRefused(reply) ? dcsError(reply, call.path) : reply
+    },
+  }))
+  return { name: 'DCS', routes, refuse: refuseDcs }
+}
+
+const rows: readonly (readonly [Route['method'], string, Handle])[] = [
+  ['POST', '/v2/:project_id/instances', create],
+  ['GET', '/v2/:project_id/instances', list],
+  ['DELETE', '/v2/:project_id/instances', deleteMany],
+  ['PUT', '/v2/:project_id/instances/status', (plane, call, caller) => changeStatus(plane, call, caller, ['restart', 'soft_restart', 'flush'])],
+  ['GET', '/v2/:project_id/instances/status', countStatuses],
+  ['PUT', '/v1.0/:project_id/instances/status', (plane, call, caller) => changeStatus(plane, call, caller, ['restart', 'flush'])],
+  ['GET', '/v2/:project_id/instances/:instance_id', show],
+  ['DELETE', '/v2/:project_id/instances/:instance_id', deleteOne],
+  ['GET', '/v2/:project_id/instances/:instance_id/tasks', listTasks],
+]
+
+const unknown = refused('DCS.3022')
+
+function bodyOf(call: Call): Body | Refused {
+  const body = readJson(call.body, call.headers['content-type'] as string | undefined)
+  if (body === 'empty') return refused('DCS.4004')
+  return body === 'bad' ? refused('DCS.4005') : body
+}
+
+async function create(plane: ControlPlane, call: Call, caller: Caller): Promise<Reply | Refused> {
+  const body = bodyOf(call)
+  if (isRefused(body)) return body
+  const wish = readCreate(body as Body, caller)
+  if (isRefused(wish)) return wish
+  const views = await plane.create(wish)
+  return ok({ instances: views.map(({ instance }) => ({ instance_id: instance.id, instance_name: instance.name })) })
+}
+
+async function list(plane: ControlPlane, call: Call, { projectId }: Caller): Promise<Reply | Refused> {
+  const query = readList(call.query)
+  if (isRefused(query)) return query
+  const { filter, capacity, nothing } = query
+  if (nothing) return ok({ instance_num: 0, instances: [] })
+  if (capacity === null) {
+    const { total, views } = await plane.list(projectId, filter)
+    return ok({ instance_num: total, instances: views.map(listItem) })
+  }
+  // Capacity is a word of this dialect only, so it is compared here, before the page is cut.
+  const { views } = await plane.list(projectId, { ...filter, offset: 0, limit: Number.MAX_SAFE_INTEGER })
+  const fit = views.filter((view) => view.instance.attributes['capacity'] === capacity)
+  return ok({ instance_num: fit.length, instances: fit.slice(filter.offset, filter.offset + filter.limit).map(listItem) })
+}
+
+/** The instance in the path; hidden as soon as its deletion is accepted. */
+async function instanceOf(plane: ControlPlane, call: Call, caller: Caller): Promise<View | Refused> {
+  const id = uuid(call.params['instance_id'])
+  if (id === null) return refused('DCS.4061')
+  const view = await plane.get(caller.projectId, 'redis', id)
+  return view && view.status !== 'deleting' ? view : unknown
+}
+
+async function show(plane: ControlPlane, call: Call, caller: Caller): Promise<Reply | Refused> {
+  const view = await instanceOf(plane, call, caller)
+  return isRefused(view) ? view : ok(detail(view))
+}
+
+async function deleteOne(plane: ControlPlane, call: Call, caller: Caller): Promise<Reply | Refused> {
+  const id = uuid(call.params['instance_id'])
+  if (id === null) return refused('DCS.4061')
+  const [answer] = await plane.submit({ caller, engine: 'redis', action: 'delete', ids: [id] })
+  return answer && 'refusal' in answer ? refused(refusalCode('delete', answer.refusal)) : noContent
+}
+
+async function deleteMany(plane: ControlPlane, call: Call, caller: Caller): Promise<Reply | Refused> {
+  const all = call.query.get('all_failure') ?? 'false'
+  if (all !== 'true' && all !== 'false' && all !== '') return refused('DCS.4062', 'all_failure')
+  const body = all === 'true' && call.body.length === 0 ? {} : bodyOf(call)
+  if (isRefused(body)) return body
+  const { instances } = body as Body
+  if (all !== 'true') {
+    const ids = readIds(instances)
+    return isRefused(ids) ? ids : submit(plane, call, caller, 'delete', ids)
+  }
+  // Together they leave open which of the two is meant, and what is deleted is gone.
+  if (Array.isArray(instances) ? instances.length > 0 : instances !== undefined && instances !== null) return refused('DCS.4062', 'all_failure')
+  return ok(results('delete', await plane.deleteFailed({ caller, engine: 'redis' }), null, false))
+}
+
+async function changeStatus(plane: ControlPlane, call: Call, caller: Caller, actions: readonly BatchAction[]): Promise<Reply | Refused> {
+  const body = bodyOf(call)
+  if (isRefused(body)) return body
+  const wish = readStatusChange(body as Body, actions)
+  return isRefused(wish) ? wish : submit(plane, call, caller, wish.action, wish.ids)
+}
+
+async function submit(plane: ControlPlane, call: Call, caller: Caller, action: BatchAction, ids: Ids): Promise<Reply | Refused> {
+  const answers = await plane.submit({ caller, engine: 'redis', action, ids: [...ids.keys()] })
+  return onlyRefusal(action, answers) ?? ok(results(action, answers, ids, call.path.startsWith('/v1.0/')))
+}
+
+const counted = ['paying', 'migrating', 'flushing', 'upgrading', 'restoring', 'extending', 'creating', 'running', 'error', 'freezing', 'frozen', 'createfailed', 'restarting', 'deleting', 'closed', 'starting', 'closing'] as const
+
+async function countStatuses(plane: ControlPlane, call: Call, { projectId }: Caller): Promise<Reply> {
+  const includeFailed = call.query.get('include_failure') === 'true' || call.query.get('includeFailure') === 'true'
+  const { views } = await plane.list(projectId, { engine: 'redis', includeFailed, offset: 0, limit: Number.MAX_SAFE_INTEGER })
+  const counts = Object.fromEntries(counted.map((name) => [`${name}_count`, name in statusWords ? views.filter((view) => view.status === name as Status).length : 0]))
+  return ok({ ...counts, redis: counts })
+}
+
+async function listTasks(plane: ControlPlane, call: Call, caller: Caller): Promise<Reply | Refused> {
+  const [page, span] = [readPage(call.query), readSpan(call.query)]
+  if (isRefused(page)) return page
+  if (isRefused(span)) return span
+  const view = await instanceOf(plane, call, caller)
+  if (isRefused(view)) return view
+  const { id, attributes } = view.instance
+  const found = await plane.tasks(caller.projectId, 'redis', id, { ...page, ...span })
+  return found ? ok({ task_count: String(found.total), tasks: found.tasks.map((one) => task(one, { id: attributes['userId'], name: attributes['userName'] })) }) : unknown
+}

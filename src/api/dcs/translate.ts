@@ -1,0 +1,79 @@
+/** From the control plane's words to DCS's: instances, tasks, statuses. */
+import type { TaskView, View } from '../../core/control-plane.ts'
+import type { Action, Operation } from '../../core/operation.ts'
+import type { Status } from '../../core/status.ts'
+
+export const statusWords: Readonly<Record<Status, string>> = {
+  creating: 'CREATING', createfailed: 'CREATEFAILED', running: 'RUNNING', error: 'ERROR',
+  restarting: 'RESTARTING', flushing: 'FLUSHING', deleting: 'DELETING',
+}
+
+/** Documented, though no instance here is ever in them: asked for, they are an empty list and no mistake. */
+export const foreignStatusWords: readonly string[] = [
+  'EXTENDING', 'RESTORING', 'FROZEN', 'FREEZING', 'STARTING', 'CLOSING', 'CLOSED', 'DELETED', 'UPGRADING', 'ROLLBACKING', 'IPEXCHANGING', 'PAYING', 'MIGRATING', 'CONFIGURING',
+]
+
+/** What the list and the detail have in common: every documented field, null where nothing true can be said. */
+function common(view: View): Record<string, unknown> {
+  const { instance: { id, name, version, spec, attributes: a, tags, createdAt }, nodes } = view
+  const capacity = a['capacity'] as number
+  return {
+    instance_id: id, name, description: a['description'] ?? null, status: statusWords[view.status], sub_status: 'normal',
+    engine: 'Redis', engine_version: version, spec_code: spec.flavor, cpu_type: 'x86_64',
+    capacity: capacity < 1 ? 0 : capacity, capacity_minor: capacity < 1 ? String(capacity).slice(1) : null,
+    max_memory: Math.floor(spec.memoryBytes / 1024 ** 2), used_memory: null,
+    ip: nodes.length === 0 ? null : nodes.map((node) => node.address).join(','), port: nodes[0]?.ports['service'] ?? spec.port ?? null,
+    domain_name: null, readonly_domain_name: null,
+    vpc_id: a['vpcId'] ?? null, vpc_name: null, subnet_id: a['subnetId'] ?? null, security_group_id: a['securityGroupId'] ?? null,
+    az_codes: a['azCodes'] ?? [], enable_publicip: false, publicip_id: null, publicip_address: null, enable_ssl: false,
+    no_password_access: String(spec.sealedPassword === null), access_user: null,
+    maintain_begin: a['maintainBegin'] ?? null, maintain_end: a['maintainEnd'] ?? null,
+    service_upgrade: false, service_task_id: null, charging_mode: 0, order_id: null,
+    user_id: a['userId'] ?? null, user_name: a['userName'] ?? null, enterprise_project_id: a['enterpriseProjectId'] ?? '0',
+    created_at: moment(createdAt), tags,
+    features: { support_acl: false, support_transparent_client_ip: false, support_ssl: false, support_audit_log: false },
+  }
+}
+
+/** One entry of GET /v2/{project_id}/instances. */
+export function listItem(view: View): object {
+  return { ...common(view), updated_at: moment(view.instance.updatedAt) }
+}
+
+/** GET /v2/{project_id}/instances/{instance_id}. */
+export function detail(view: View): object {
+  const { instance: { spec, attributes: a, updatedAt, readyAt, cause } } = view
+  return {
+    ...common(view),
+    update_at: moment(updatedAt), launched_at: readyAt === null ? null : moment(readyAt),
+    enterprise_project_name: a['enterpriseProjectName'] ?? null,
+    cache_mode: 'single', product_type: 'generic', storage_type: 'DRAM', db_number: 256, replica_count: 1, sharding_count: 1, support_slow_log_flag: null,
+    inquery_spec_code: spec.flavor, cloud_service_type_code: 'otc.service.type.dcs', cloud_resource_type_code: 'otc.resource.type.dcs3', bandwidth_info: null,
+    subnet_name: null, subnet_cidr: null, security_group_name: null, domain_name_info: null, backend_addrs: null,
+    available_zones: a['azCodes'] ?? [], transparent_client_ip_enable: false, instance_backup_policy: null,
+    task: null, free: null, is_free: null, libos: false, crr_role: null, active_active: null, proxy_links: null,
+    // Ours: the release behind the version asked for, and why an instance is not well.
+    internal_version: view.runsOn, cause,
+  }
+}
+
+const taskNames: Readonly<Record<Action, string>> = {
+  create: 'CREATE', restart: 'RESTART', soft_restart: 'SOFT_RESTART', flush: 'FLUSH', delete: 'DELETE', recover: 'RECOVER',
+}
+
+/** One entry of GET …/tasks. */
+export function task({ operation, progress }: TaskView, user: { readonly id: unknown; readonly name: unknown }): object {
+  return {
+    id: operation.id, name: taskNames[operation.action], status: taskStatus(operation),
+    details: { progress, cause: operation.cause, generation: operation.generation }, params: null,
+    user_name: operation.actor, user_id: operation.actor === user.name ? user.id : null,
+    created_at: moment(operation.createdAt), updated_at: moment(operation.finishedAt ?? operation.startedAt ?? operation.createdAt), enable_show: operation.finishedAt === null,
+  }
+}
+
+function taskStatus({ finishedAt, startedAt, outcome }: Operation): string {
+  if (finishedAt === null) return startedAt === null ? 'CREATED' : 'EXECUTING'
+  return { done: 'SUCCESS', failed: 'FAILED', replaced: 'CANCELED' }[outcome ?? 'done']
+}
+
+function moment(at: number): string { return new Date(at).toISOString() }

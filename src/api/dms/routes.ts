@@ -1,0 +1,102 @@
+/** DMS for Kafka: the routes, and what each does with the control plane. */
+import { onlyRefusal, readBatch, refusalCode, results, type Form } from './batch.ts'
+import { readCreate } from './create.ts'
+import { dmsError, isRefused, refuseDms, refused, type Refused } from './errors.ts'
+import { readList, readTaskPage } from './queries.ts'
+import { instanceBody, task } from './translate.ts'
+import { noContent, ok, type Call, type Caller, type Reply, type Route, type Service } from '../http.ts'
+import { readJson, uuid, type Body } from '../json.ts'
+import type { ControlPlane } from '../../core/control-plane.ts'
+
+type Handle = (plane: ControlPlane, call: Call, caller: Caller) => Promise<Reply | Refused>
+
+/** The v2 and v1.0 instance API of DMS for Kafka in front of a control plane. */
+export function dmsService(plane: ControlPlane): Service {
+  const routes: Route[] = rows.map(([method, path, handle]) => ({
+    method, path, access: 'project',
+    handle: async (call, caller) => {
+      const reply = await handle(plane, call, caller)
+      return isRefused(reply) ? dmsError(reply) : reply
+    },
+  }))
+  return { name: 'DMS', routes, refuse: refuseDms }
+}
+
+/** `soft_restart` is an extension of ours, on v2 only: rolling. */
+const v2: Form = { actions: ['restart', 'delete', 'soft_restart'], allFailure: 'all_failure' }
+const v1: Form = { actions: ['restart', 'delete'], allFailure: 'allFailure' }
+
+const rows: readonly (readonly [Route['method'], string, Handle])[] = [
+  ['POST', '/v2/kafka/:project_id/instances', create],
+  ['POST', '/v2/:project_id/kafka/instances', create],
+  ['POST', '/v2/:project_id/instances', create],
+  ['GET', '/v2/:project_id/instances', list],
+  ['POST', '/v2/:project_id/instances/action', (plane, call, caller) => act(plane, call, caller, v2)],
+  ['POST', '/v1.0/:project_id/instances/action', (plane, call, caller) => act(plane, call, caller, v1)],
+  ['GET', '/v2/:project_id/instances/:instance_id', show],
+  ['DELETE', '/v2/:project_id/instances/:instance_id', deleteOne],
+  ['GET', '/v2/:project_id/instances/:instance_id/tasks', listTasks],
+]
+
+const unknown = refused('DMS.00404022')
+
+function bodyOf(call: Call): Body | Refused {
+  const body = readJson(call.body, call.headers['content-type'] as string | undefined)
+  if (body === 'empty') return refused('DMS.00400004')
+  return body === 'bad' ? refused('DMS.00400005') : body
+}
+
+async function create(plane: ControlPlane, call: Call, caller: Caller): Promise<Reply | Refused> {
+  const body = bodyOf(call)
+  if (isRefused(body)) return body
+  const wish = readCreate(body as Body, caller)
+  if (isRefused(wish)) return wish
+  const [view] = await plane.create(wish)
+  return ok({ instance_id: view!.instance.id })
+}
+
+async function list(plane: ControlPlane, call: Call, { projectId }: Caller): Promise<Reply | Refused> {
+  const filter = readList(call.query)
+  if (isRefused(filter)) return filter
+  if (!filter) return ok({ instances: [], instance_num: 0 })
+  const { total, views } = await plane.list(projectId, filter)
+  return ok({ instances: views.map(instanceBody), instance_num: total })
+}
+
+async function show(plane: ControlPlane, call: Call, { projectId }: Caller): Promise<Reply | Refused> {
+  const id = uuid(call.params['instance_id'])
+  if (id === null) return refused('DMS.00400061')
+  const view = await plane.get(projectId, 'kafka', id)
+  return view ? ok(instanceBody(view)) : unknown
+}
+
+async function deleteOne(plane: ControlPlane, call: Call, caller: Caller): Promise<Reply | Refused> {
+  const id = uuid(call.params['instance_id'])
+  if (id === null) return refused('DMS.00400061')
+  const [answer] = await plane.submit({ caller, engine: 'kafka', action: 'delete', ids: [id] })
+  return answer && 'refusal' in answer ? refused(refusalCode('delete', answer.refusal)) : noContent
+}
+
+async function act(plane: ControlPlane, call: Call, caller: Caller, form: Form): Promise<Reply | Refused> {
+  const body = bodyOf(call)
+  if (isRefused(body)) return body
+  const wish = readBatch(body as Body, form)
+  if (isRefused(wish)) return wish
+  if (wish.kind === 'failed creations') {
+    const answers = await plane.deleteFailed({ caller, engine: 'kafka' })
+    return form === v1 ? noContent : ok(results('delete', answers, null))
+  }
+  const answers = await plane.submit({ caller, engine: 'kafka', action: wish.action, ids: [...wish.ids.keys()] })
+  return onlyRefusal(wish.action, answers) ?? ok(results(wish.action, answers, wish.ids))
+}
+
+async function listTasks(plane: ControlPlane, call: Call, { projectId }: Caller): Promise<Reply | Refused> {
+  const id = uuid(call.params['instance_id'])
+  if (id === null) return refused('DMS.00400061')
+  const page = readTaskPage(call.query)
+  if (isRefused(page)) return page
+  const [view, found] = [await plane.get(projectId, 'kafka', id), await plane.tasks(projectId, 'kafka', id, page)]
+  if (!view || !found) return unknown
+  const { attributes } = view.instance
+  return ok({ task_count: String(found.total), tasks: found.tasks.map((one) => task(one, { id: attributes['userId'], name: attributes['userName'] })) })
+}

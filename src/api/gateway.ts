@@ -1,0 +1,20 @@
+/** Answers that no service's document lists: the clouds give them at their API gateway, so they carry its codes. */
+
+export interface ErrorRow { readonly status: number; readonly code: string; readonly message: string }
+
+export const gateway = {
+  signature: { status: 401, code: 'APIGW.0301', message: 'Incorrect IAM authentication information: the request signature does not verify.' },
+  tooLarge: { status: 413, code: 'APIGW.0201', message: 'The request entity is larger than 1 MiB.' },
+  malformed: { status: 400, code: 'APIGW.0201', message: 'Bad request: this is not a well-formed HTTP request.' },
+  noRoute: { status: 404, code: 'APIGW.0101', message: 'The API does not exist or has not been published.' },
+  wrongMethod: { status: 405, code: 'APIGW.0101', message: 'The API does not have this method.' },
+  fault: { status: 500, code: 'APIGW.0202', message: 'Internal error.' },
+} as const satisfies Record<string, ErrorRow>
+
+/** Reads a table of documented errors: status, code and message, separated by tabs, below one line of headings. */
+export function errorRows(text: string): ReadonlyMap<string, ErrorRow> {
+  return new Map(text.trim().split('\n').slice(1).map((line) => {
+    const [status, code, message] = line.split('\t') as [string, string, string]
+    return [code, { status: Number(status), code, message }] as const
+  }))
+}

@@ -1,0 +1,53 @@
+/** The words in which the listener and the services talk: a call in, a reply out, and a problem as a value. */
+import type { Caller } from '../core/control-plane.ts'
+import type { Domain, User } from './identity.ts'
+
+export interface Call {
+  readonly method: string
+  /** As it came, still encoded, without the query. */
+  readonly path: string
+  readonly params: Readonly<Record<string, string>>
+  readonly query: URLSearchParams
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>
+  readonly body: Buffer
+  readonly requestId: string
+}
+
+/** Who calls; `projectId` is null with a token that has a domain or nothing as its scope. */
+export interface Who { readonly user: User; readonly projectId: string | null }
+
+export interface Reply {
+  readonly status: number
+  /** Sent as JSON; absent: no body at all. */
+  readonly body?: unknown
+  readonly headers?: Readonly<Record<string, string>>
+}
+
+/** What can go wrong before a service's own checks; each service has its own code for each. */
+export type Problem =
+  | 'no route' | 'wrong method' | 'too large' | 'malformed' | 'token missing' | 'token invalid' | 'token expired'
+  | 'other project' | 'bad signature' | 'bad project id' | 'fault'
+
+export type Method = 'GET' | 'POST' | 'PUT' | 'DELETE'
+
+/** `open` asks for nobody's name; `user` for a valid token or signature; `project` also for the project in the path. */
+export type Route =
+  | { readonly method: Method; readonly path: string; readonly access: 'open'; readonly handle: (call: Call) => Reply | Promise<Reply> }
+  | { readonly method: Method; readonly path: string; readonly access: 'user'; readonly handle: (call: Call, who: Who) => Reply | Promise<Reply> }
+  | { readonly method: Method; readonly path: string; readonly access: 'project'; readonly handle: (call: Call, caller: Caller) => Reply | Promise<Reply> }
+
+export interface Service {
+  /** For messages to people: "DCS". */
+  readonly name: string
+  readonly routes: readonly Route[]
+  /** A problem in this service's envelope; the path tells the API version. */
+  readonly refuse: (problem: Problem, path: string) => Reply
+}
+
+export type { Caller, Domain, User }
+
+/** 200 with this body. */
+export function ok(body: unknown): Reply { return { status: 200, body } }
+
+/** Success with nothing to say. */
+export const noContent: Reply = { status: 204 }

@@ -1,0 +1,124 @@
+/** One HTTP listener for one service: the order of checks, and what no request may do to the server. */
+import { randomBytes } from 'node:crypto'
+import { STATUS_CODES, type IncomingMessage } from 'node:http'
+import type { Socket } from 'node:net'
+import { fastify, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
+import { authenticate, inProject, type AuthParts } from './auth.ts'
+import type { Logger } from '../core/logger.ts'
+import type { Call, Reply, Route, Service } from './http.ts'
+
+const maxBodyBytes = 1024 * 1024
+/** A client that needs longer for a megabyte is not coming back; it must not hold a socket for ever. */
+const requestTimeoutMs = 60_000
+const methods = ['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'PATCH', 'OPTIONS', 'TRACE']
+
+export function serviceApp(service: Service, auth: AuthParts, log: Logger): FastifyInstance {
+  const app = fastify({
+    forceCloseConnections: 'idle', requestTimeout: requestTimeoutMs, exposeHeadRoutes: false,
+    genReqId: newRequestId, routerOptions: { maxParamLength: 4096, ignoreTrailingSlash: service.name === 'IAM' },
+    frameworkErrors: (_error, request, reply) => { void send(reply, request.id, service.refuse('no route', request.url)) },
+    clientErrorHandler: (error: NodeJS.ErrnoException, socket) => answerMalformed(service, error, socket),
+  })
+  // Bodies are ours to read, for every method: a signature covers raw bytes, and Node's SDK sends GETs with a body.
+  for (const method of methods) app.addHttpMethod(method, { hasBody: false, overrideExisting: true })
+  for (const route of service.routes) {
+    app.route({ method: route.method, url: route.path, handler: (request, reply) => serve(service, auth, log, route, request, reply) })
+  }
+  const wrongMethod = (request: FastifyRequest, reply: FastifyReply): FastifyReply => send(reply, request.id, service.refuse('wrong method', pathOf(request.url)))
+  // Every method of a known path has an answer of its own: /instances/action is never taken for an instance called action.
+  for (const url of new Set(service.routes.map((route) => route.path))) {
+    const other = methods.filter((method) => !service.routes.some((route) => route.path === url && route.method === method))
+    app.route({ method: other, url, handler: wrongMethod })
+  }
+  const paths = service.routes.map((route) => new RegExp(`^${route.path.replaceAll(/:[a-z_]+/g, '[^/]+')}$`))
+  app.setNotFoundHandler((request, reply) => {
+    const path = pathOf(request.url)
+    if (paths.some((known) => known.test(path))) return wrongMethod(request, reply)
+    return send(reply, request.id, service.refuse('no route', path))
+  })
+  app.setErrorHandler((error, request, reply) => {
+    logFault(log, service, request, error)
+    return send(reply, request.id, service.refuse('fault', pathOf(request.url)))
+  })
+  return app
+}
+
+/** 32 hexadecimal digits, as the clouds form them. */
+function newRequestId(): string { return randomBytes(16).toString('hex') }
+
+async function serve(service: Service, auth: AuthParts, log: Logger, route: Route, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+  const path = pathOf(request.url)
+  let answer: Reply
+  try {
+    const body = await readBody(request.raw)
+    answer = body ? await dispatch(service, auth, route, {
+      method: request.method, path, params: request.params as Record<string, string>, query: new URLSearchParams(request.url.slice(path.length + 1)),
+      headers: request.headers, body, requestId: request.id,
+    }) : service.refuse('too large', path)
+  } catch (error) {
+    // A client that went away while it was sending is nobody's fault here, and nobody reads the answer.
+    if (!request.raw.destroyed || request.raw.complete) logFault(log, service, request, error)
+    answer = service.refuse('fault', path)
+  }
+  return send(reply, request.id, answer)
+}
+
+async function dispatch(service: Service, auth: AuthParts, route: Route, call: Call): Promise<Reply> {
+  if (route.access === 'open') return route.handle(call)
+  const who = await authenticate(auth, call)
+  if (typeof who === 'string') return service.refuse(who, call.path)
+  if (route.access === 'user') return route.handle(call, who)
+  const caller = await inProject(auth, call, who)
+  return typeof caller === 'string' ? service.refuse(caller, call.path) : route.handle(call, caller)
+}
+
+/** Null when it is larger than allowed; what remains of it is thrown away as it comes. */
+async function readBody(raw: IncomingMessage): Promise<Buffer | null> {
+  const length = raw.headers['content-length']
+  if (length === undefined && raw.headers['transfer-encoding'] === undefined) return empty
+  if (length !== undefined && Number(length) > maxBodyBytes) return null
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = []
+    let size = 0
+    const collect = (chunk: Buffer): void => {
+      size += chunk.length
+      if (size <= maxBodyBytes) { chunks.push(chunk); return }
+      raw.off('data', collect)
+      raw.resume()
+      resolve(null)
+    }
+    raw.on('data', collect)
+    raw.once('end', () => resolve(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks)))
+    raw.once('error', reject)
+    raw.once('close', () => reject(new Error('the client went away')))
+  })
+}
+
+const empty = Buffer.alloc(0)
+
+function send(reply: FastifyReply, requestId: string, answer: Reply): FastifyReply {
+  reply.code(answer.status).header('x-request-id', requestId)
+  if (answer.headers) reply.headers(answer.headers)
+  if (answer.body === undefined) return reply.send()
+  return reply.header('content-type', 'application/json').send(JSON.stringify(answer.body))
+}
+
+function pathOf(url: string): string {
+  const end = url.indexOf('?')
+  return end === -1 ? url : url.slice(0, end)
+}
+
+/** Names the route and the fault; never headers, bodies or the address itself, which may hold what people typed. */
+function logFault(log: Logger, service: Service, request: FastifyRequest, error: unknown): void {
+  const stack = error instanceof Error ? error.stack : String(error)
+  log.error({ service: service.name, method: request.method, route: request.routeOptions.url ?? null, requestId: request.id, error: stack }, 'a request failed')
+}
+
+/** Answers what Node's parser refused, where an answer is still possible. */
+function answerMalformed(service: Service, error: NodeJS.ErrnoException, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) { socket.destroy(); return }
+  const answer = service.refuse('malformed', '/')
+  const status = { HPE_HEADER_OVERFLOW: 431, ERR_HTTP_REQUEST_TIMEOUT: 408 }[error.code ?? ''] ?? answer.status
+  const body = JSON.stringify(answer.body)
+  socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\nX-Request-Id: ${newRequestId()}\r\nConnection: close\r\n\r\n${body}`)
+}

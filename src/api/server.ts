@@ -1,0 +1,78 @@
+/** Opens one listener for each service. */
+import type { FastifyInstance } from 'fastify'
+import { consoleService } from './console/routes.ts'
+import { dcsService } from './dcs/routes.ts'
+import { dmsService } from './dms/routes.ts'
+import { iamService } from './iam/routes.ts'
+import { serviceApp } from './listener.ts'
+import type { Config } from '../config.ts'
+import type { ControlPlane } from '../core/control-plane.ts'
+import type { Logger } from '../core/logger.ts'
+import type { Service } from './http.ts'
+import type { Identity } from './identity.ts'
+
+export interface ListenOptions {
+  readonly config: Pick<Config, 'host' | 'port' | 'publicHost'> & { readonly identity: Pick<Config['identity'], 'region'> }
+  readonly plane: ControlPlane
+  readonly identity: Identity
+  /** Signs tokens; stable across restarts, or every token ends with the process. */
+  readonly tokenKey: Buffer
+  readonly log: Logger
+  /** Whether /healthz may say so; absent: as soon as every listener is open. */
+  readonly ready?: () => boolean
+  /** What POST /v1/down does: stop every node, then the server. */
+  readonly down: () => void
+  readonly now?: () => number
+}
+
+export interface Urls { readonly iam: string; readonly dcs: string; readonly dms: string; readonly console: string }
+
+export interface Listening {
+  readonly urls: Urls
+  /** Lets requests that are under way end, for two seconds; idle connections are closed at once. */
+  close(): Promise<void>
+}
+
+/** Above the base port. */
+const offsets = { iam: 0, dcs: 1, dms: 2, console: 5 } as const
+
+/** Listens on every port, or throws a sentence that names the one that failed, with the others closed again. */
+export async function listen({ config, plane, identity, tokenKey, log, ready, down, now = Date.now }: ListenOptions): Promise<Listening> {
+  const urls = urlsOf(config)
+  let open = false
+  const services: Readonly<Record<keyof Urls, Service>> = {
+    iam: iamService({ identity, tokenKey, now, urls, region: config.identity.region }),
+    dcs: dcsService(plane),
+    dms: dmsService(plane),
+    console: consoleService({ plane, urls, ready: () => open && (ready?.() ?? true), down }),
+  }
+  const apps: FastifyInstance[] = []
+  const close = async (): Promise<void> => {
+    const late = setTimeout(() => { for (const app of apps) app.server.closeAllConnections() }, 2000)
+    await Promise.all(apps.map((app) => app.close()))
+    clearTimeout(late)
+  }
+  for (const [name, service] of Object.entries(services) as [keyof Urls, Service][]) {
+    const app = serviceApp(service, { identity, tokenKey, now }, log)
+    const port = config.port + offsets[name]
+    apps.push(app)
+    try { await app.listen({ host: config.host, port }) } catch (error) {
+      await close()
+      throw new Error(`port ${port} of ${config.host}, for ${service.name}, ${reason(error)}: set SLUICE_PORT to another base port, of which six in a row are used`, { cause: error })
+    }
+  }
+  open = true
+  return { urls, close }
+}
+
+function urlsOf(config: Pick<Config, 'port' | 'publicHost'>): Urls {
+  const host = config.publicHost.includes(':') ? `[${config.publicHost}]` : config.publicHost
+  const url = (name: keyof Urls): string => `http://${host}:${config.port + offsets[name]}`
+  return { iam: url('iam'), dcs: url('dcs'), dms: url('dms'), console: url('console') }
+}
+
+function reason(error: unknown): string {
+  const { code, message } = error as NodeJS.ErrnoException
+  const known: Readonly<Record<string, string>> = { EADDRINUSE: 'is taken by another program', EACCES: 'may not be opened by this user', EADDRNOTAVAIL: 'cannot be opened, for this machine has no such address' }
+  return known[code ?? ''] ?? `cannot be opened (${message})`
+}
