@@ -19,10 +19,10 @@ const mostPoints = 60
 export async function sweep(scenario: Scenario, only: (at: number) => boolean = () => true, env: NodeJS.ProcessEnv = {}): Promise<Point[]> {
   const server = await makeServer(env)
   const file = join(server.home, '..', 'crash')
-  const hooked: readonly string[] = ['--import', join(root, 'test/crash/hook.ts')]
+  server.always({ CRASH_FILE: file }, ['--import', join(root, 'test/crash/hook.ts')])
   const points: Point[] = []
   try {
-    await server.start({ CRASH_FILE: file }, hooked)
+    await server.start()
     const bystander = await makeBystander(server)
     for (let at = 1; at <= mostPoints; at += 1) {
       if (!only(at)) continue
@@ -39,7 +39,7 @@ export async function sweep(scenario: Scenario, only: (at: number) => boolean = 
       if (died) {
         await sleep(20)
         await scenario.between?.(server, ground)
-        await server.start({ CRASH_FILE: file }, hooked)
+        await server.start()
         await settled(server, scenario)
       }
       await scenario.verify(server, ground, accepted)

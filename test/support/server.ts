@@ -22,7 +22,9 @@ export interface Server {
   readonly base: number
   readonly env: NodeJS.ProcessEnv
   readonly log: () => string
-  start(extra?: NodeJS.ProcessEnv, nodeArguments?: readonly string[]): Promise<void>
+  /** Adds to the environment and to node's arguments of every later start. */
+  always(extra: NodeJS.ProcessEnv, nodeArguments: readonly string[]): void
+  start(extra?: NodeJS.ProcessEnv): Promise<void>
   /** Ends the control plane only; resolves when it is gone. */
   end(signal: NodeJS.Signals): Promise<void>
   /** Resolves when the control plane has ended by itself. */
@@ -54,8 +56,10 @@ export async function makeServer(extra: NodeJS.ProcessEnv = {}): Promise<Server>
   let log = ''
   let token = ''
 
-  async function start(more: NodeJS.ProcessEnv = {}, nodeArguments: readonly string[] = []): Promise<void> {
-    const started = spawn(process.execPath, [...nodeArguments, join(root, 'src/main.ts')], { env: { ...env, ...more }, stdio: ['ignore', 'pipe', 'pipe'], cwd: work })
+  let always: { readonly env: NodeJS.ProcessEnv; readonly arguments: readonly string[] } = { env: {}, arguments: [] }
+
+  async function start(more: NodeJS.ProcessEnv = {}): Promise<void> {
+    const started = spawn(process.execPath, [...always.arguments, join(root, 'src/main.ts')], { env: { ...env, ...always.env, ...more }, stdio: ['ignore', 'pipe', 'pipe'], cwd: work })
     child = started
     let over = false
     gone = new Promise((done) => { started.once('exit', () => { over = true; done() }) })
@@ -87,6 +91,7 @@ export async function makeServer(extra: NodeJS.ProcessEnv = {}): Promise<Server>
 
   return {
     home, project, base, env, log: () => log, start, call, dcs, dms,
+    always(extra, nodeArguments) { always = { env: extra, arguments: nodeArguments } },
     pid: () => child!.pid!,
     ended: () => gone,
     async end(signal) { child?.kill(signal); await gone },
@@ -99,12 +104,12 @@ export async function makeServer(extra: NodeJS.ProcessEnv = {}): Promise<Server>
       }, ms, 5)
     },
     async createRedis(name, more = {}) {
-      const r = await dcs('POST', '/instances', { name, engine: 'Redis', engine_version: '7.0', capacity: 0.125, spec_code: 'redis.single.xu1.tiny.128', az_codes: ['eu-de-01'], vpc_id: randomUUID(), subnet_id: randomUUID(), password, ...more })
+      const r = await dcs('POST', '/instances', redisBody(name, more))
       if (r.status !== 200) throw new Error(`creation refused: ${r.status} ${r.text}`)
       return r.json.instances[0].instance_id
     },
     async createKafka(name, more = {}) {
-      const r = await call('dms', 'POST', `/v2/kafka/${env['SLUICE_PROJECT_ID']}/instances`, { name, engine: 'kafka', engine_version: '2.7', broker_num: 1, storage_space: 100, vpc_id: randomUUID(), subnet_id: randomUUID(), security_group_id: randomUUID(), available_zones: ['eu-de-01'], product_id: 'c6.2u4g.single', storage_spec_code: 'dms.physical.storage.ultra.v2', ...more })
+      const r = await call('dms', 'POST', `/v2/kafka/${env['SLUICE_PROJECT_ID']}/instances`, kafkaBody(name, more))
       if (r.status !== 200) throw new Error(`creation refused: ${r.status} ${r.text}`)
       return r.json.instance_id
     },
@@ -116,6 +121,14 @@ export async function makeServer(extra: NodeJS.ProcessEnv = {}): Promise<Server>
       rmSync(work, { recursive: true, force: true, maxRetries: 5 })
     },
   }
+}
+
+/** A creation as a customer sends it. */
+export function redisBody(name: string, more: object = {}): object {
+  return { name, engine: 'Redis', engine_version: '7.0', capacity: 0.125, spec_code: 'redis.single.xu1.tiny.128', az_codes: ['eu-de-01'], vpc_id: randomUUID(), subnet_id: randomUUID(), password, ...more }
+}
+export function kafkaBody(name: string, more: object = {}): object {
+  return { name, engine: 'kafka', engine_version: '2.7', broker_num: 1, storage_space: 100, vpc_id: randomUUID(), subnet_id: randomUUID(), security_group_id: randomUUID(), available_zones: ['eu-de-01'], product_id: 'c6.2u4g.single', storage_spec_code: 'dms.physical.storage.ultra.v2', ...more }
 }
 
 /** Ends a wait at once instead of trying again. */
