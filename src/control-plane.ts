@@ -1,7 +1,7 @@
 /** The use cases: create, submit, list, show. Each wish, its generation and its audit row are one transaction. */
 import { randomUUID } from 'node:crypto'
 import { appendAudit } from './store/audit.ts'
-import { bumpGenerations, openOperations, openOperationsOf, operationsOf, replaceRecoveries } from './store/operations.ts'
+import { bumpGenerations, openOperations, openOperationsOf, operationsOf, projectOperations, replaceRecoveries } from './store/operations.ts'
 import { insertInstances, nodesOf, projectInstances, takenAddresses } from './store/instances.ts'
 import { transact, type Database } from './store/database.ts'
 import { actions } from './operations/actions.ts'
@@ -120,6 +120,16 @@ export function controlPlane({ db, engines, runtimes, addresses, host, seal, wor
       if (!instance) return null
       const { total, operations } = await operationsOf(db, id, page)
       return { total, tasks: operations.map((operation) => ({ operation, progress: operation.finishedAt === null ? worker.progress(operation.id) : null })) }
+    },
+    async operations(projectId, filter) {
+      const operations = await projectOperations(db, projectId, filter)
+      return operations.map((operation) => ({ operation, progress: operation.finishedAt === null ? worker.progress(operation.id) : null }))
+    },
+    async logs(projectId, id, how) {
+      const [instance] = await projectInstances(db, projectId, null, [id])
+      if (!instance) return null
+      const nodes = (await nodesOf(db, [id])).get(id) ?? []
+      return nodes[0] ? runtimes[instance.runtime].logs(nodes[0].id, how) : null
     },
     async nodes(projectId) {
       const all = await views(await projectInstances(db, projectId, null))

@@ -101,6 +101,11 @@ export async function serve(config: Config, log: Logger, down: (how: Config['onE
           return exit === 'remove' ? runtimes[instance.runtime].remove(instance.id, ids) : runtimes[instance.runtime].stop(instance.id, ids, stopWithinMs)
         }))
       }
+      const left = await hostInstances(db, host)
+      if (left.length === 0 && blocks.length > 0) {
+        await writeSetting(db, 'address blocks', [])
+        releaseBlocks(blocks)
+      }
       await close()
       if (config.ephemeral) {
         releaseBlocks(blocks)

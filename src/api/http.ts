@@ -1,4 +1,5 @@
 /** The words in which the listener and the services talk: a call in, a reply out, and a problem as a value. */
+import type { Readable } from 'node:stream'
 import type { Caller } from '../core/control-plane.ts'
 import type { Domain, User } from './identity.ts'
 
@@ -20,6 +21,8 @@ export interface Reply {
   readonly status: number
   /** Sent as JSON; absent: no body at all. */
   readonly body?: unknown
+  /** Sent as plain text, as it comes, instead of a body. */
+  readonly stream?: Readable
   readonly headers?: Readonly<Record<string, string>>
 }
 

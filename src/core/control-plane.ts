@@ -3,7 +3,7 @@ import type { Attributes, EngineName, Instance, NodeRecord, Spec, Tag } from './
 import type { Action, Operation } from './operation.ts'
 import type { Refusal } from './refusal.ts'
 import type { Status } from './status.ts'
-import type { NodeReport } from './runtime.ts'
+import type { LogRequest, NodeReport } from './runtime.ts'
 
 export interface Caller {
   readonly projectId: string
@@ -67,4 +67,8 @@ export interface ControlPlane {
   tasks(projectId: string, engine: EngineName, id: string, page: { readonly offset: number; readonly limit: number; readonly from?: number; readonly to?: number }): Promise<{ readonly total: number; readonly tasks: TaskView[] } | null>
   /** For `sluice ps`: every node of the project. */
   nodes(projectId: string): Promise<{ readonly view: View; readonly node: NodeRecord; readonly report: NodeReport }[]>
+  /** For people and tests: operations of the project, newest first, with where they stand. */
+  operations(projectId: string, filter: { readonly instanceId?: string; readonly openOnly: boolean; readonly limit: number }): Promise<TaskView[]>
+  /** The log of an instance's servers, as text; null: no such instance in this project. */
+  logs(projectId: string, id: string, how: LogRequest): Promise<AsyncIterable<string> | null>
 }

@@ -49,7 +49,11 @@ export interface Runtime {
   remove(instanceId: string, nodeIds: readonly string[]): Promise<void>
   /** For people: pid, memory, log path. */
   report(instanceId: string, nodeId: string): Promise<NodeReport>
+  /** The last lines of a node's log and, with `follow`, what comes after them until the signal. */
+  logs(nodeId: string, how: LogRequest): AsyncIterable<string>
 }
+
+export interface LogRequest { readonly lines: number; readonly follow: boolean; readonly signal: AbortSignal }
 
 /** Where a runtime on this machine finds an engine's program. Throws a sentence naming path and version when it cannot run. */
 export type Locate = (software: { name: EngineName; version: string }, spec: { env: Readonly<Record<string, string>> }) => Promise<Program>

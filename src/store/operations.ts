@@ -49,6 +49,13 @@ export async function operationsOf(db: Database, instanceId: string, page: { off
   return { total: Number(total), operations: rows.map(operationOf) }
 }
 
+export async function projectOperations(db: Database, projectId: string, filter: { readonly instanceId?: string; readonly openOnly: boolean; readonly limit: number }): Promise<Operation[]> {
+  let query = db.selectFrom('operations').selectAll().where('project_id', '=', projectId)
+  if (filter.instanceId !== undefined) query = query.where('instance_id', '=', filter.instanceId)
+  if (filter.openOnly) query = query.where('finished_at', 'is', null)
+  return (await query.orderBy('created_at', 'desc').orderBy('id').limit(filter.limit).execute()).map(operationOf)
+}
+
 /** Takes up to `limit` due operations that nobody else holds, in one statement. */
 export async function claim(db: Database, owner: string, now: number, leaseMs: number, limit: number): Promise<Operation[]> {
   // Looked at first: an idle control plane must not write.

@@ -1,4 +1,5 @@
 /** Health and administration, for the CLI and the console. */
+import { Readable } from 'node:stream'
 import { gateway, type ErrorRow } from '../gateway.ts'
 import { ok, type Call, type Problem, type Reply, type Service, type Who } from '../http.ts'
 import { uuid, wholeNumber } from '../json.ts'
@@ -22,6 +23,7 @@ export function consoleService({ plane, urls, ready, down }: ConsoleParts): Serv
       { method: 'GET', path: '/healthz', access: 'open', handle: () => ready() ? ok({ status: 'ready' }) : { status: 503, body: { status: 'starting' } } },
       { method: 'GET', path: '/v1/nodes', access: 'user', handle: (_call, who) => listNodes(plane, who) },
       { method: 'GET', path: '/v1/operations', access: 'user', handle: (call, who) => listOperations(plane, call, who) },
+      { method: 'GET', path: '/v1/instances/:instance_id/log', access: 'user', handle: (call, who) => showLog(plane, call, who) },
       { method: 'POST', path: '/v1/down', access: 'user', handle: () => { setImmediate(down); return { status: 202, body: { status: 'stopping' } } } },
     ],
   }
@@ -41,19 +43,26 @@ async function listNodes(plane: ControlPlane, who: Who): Promise<Reply> {
   })
 }
 
-/** `?instance=ID&limit=N`: newest first, none for an instance that this project does not have. */
+/** `?instance=ID&open=true&limit=N`: newest first; none for an instance that this project does not have. */
 async function listOperations(plane: ControlPlane, call: Call, who: Who): Promise<Reply> {
   if (who.projectId === null) return refuseConsole('other project')
-  const [id, limit] = [uuid(call.query.get('instance')), wholeNumber(call.query.get('limit') || '10', 1, 1000)]
-  if (id === null || limit === null) return { status: 400, body: { error_code: gateway.malformed.code, error_msg: 'instance must be an instance ID, limit a number from 1 to 1000' } }
-  for (const engine of engines) {
-    const found = await plane.tasks(who.projectId, engine, id, { offset: 0, limit })
-    if (found) return ok({ operations: found.tasks.map(operationBody) })
-  }
-  return ok({ operations: [] })
+  const [id, limit] = [call.query.get('instance'), wholeNumber(call.query.get('limit') || '100', 1, 1000)]
+  if ((id !== null && uuid(id) === null) || limit === null) return { status: 400, body: { error_code: gateway.malformed.code, error_msg: 'instance must be an instance ID, limit a number from 1 to 1000' } }
+  const tasks = await plane.operations(who.projectId, { ...(id === null ? {} : { instanceId: uuid(id)! }), openOnly: call.query.get('open') === 'true', limit })
+  return ok({ operations: tasks.map(operationBody) })
 }
 
-const engines = ['redis', 'kafka'] as const
+/** `?lines=200&follow=true`: the servers' own words, as plain text. */
+async function showLog(plane: ControlPlane, call: Call, who: Who): Promise<Reply> {
+  if (who.projectId === null) return refuseConsole('other project')
+  const [id, lines] = [uuid(call.params['instance_id']), wholeNumber(call.query.get('lines') || '200', 1, 10_000)]
+  const leave = new AbortController()
+  const chunks = id === null || lines === null ? null : await plane.logs(who.projectId, id, { lines, follow: call.query.get('follow') === 'true', signal: leave.signal })
+  if (!chunks) return { status: 404, body: { error_code: gateway.noRoute.code, error_msg: 'This project has no such instance.' } }
+  const stream = Readable.from(chunks)
+  stream.once('close', () => leave.abort())
+  return { status: 200, stream }
+}
 
 function operationBody({ operation, progress }: TaskView): object {
   return {

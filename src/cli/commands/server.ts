@@ -21,7 +21,7 @@ export function addServerCommands(program: Command): void {
     const { nodes } = await client.call('console', 'GET', '/v1/nodes')
     if (flags.json) return console.log(JSON.stringify(nodes, null, 2))
     console.log(table(nodes.map((node: Record<string, any>) => ({
-      ...node, instance: node['instance_id'], name: node['instance_name'], address: `${node['address']}:${node['ports'].service}`,
+      ...node, instance: node['instance_id'], address: `${node['address']}:${node['ports'].service}`,
       memory: node['resident_bytes'] === null ? '-' : `${Math.round(node['resident_bytes'] / 1_048_576)} MB`, log: node['log_path'],
     })), ['instance', 'name', 'engine', 'status', 'phase', 'pid', 'address', 'memory', 'log']))
   })

@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { checkpoint } from '../../core/checkpoint.ts'
 import { isAlive, killHolder, lockHolders, readPidFile, residentBytes, signalGroup, signalProcess, type PidFile } from './identity.ts'
-import { lastLines, rotate } from './log.ts'
+import { lastLines, read, rotate } from './log.ts'
 import type { Locate, NodeReport, NodeSpec, NodeState, Runtime } from '../../core/runtime.ts'
 
 export interface ProcessRuntime extends Runtime {
@@ -144,6 +144,7 @@ export function processRuntime(root: string, locate: Locate): ProcessRuntime {
       const state = stateOf(nodeId)
       return { ...state, logPath: join(folder(nodeId), 'log'), residentBytes: state.phase === 'running' ? residentBytes(state.identity!.pid) : null }
     },
+    logs: (nodeId, how) => read(join(folder(nodeId), 'log'), how),
     rotateLogs() { for (const name of readdirSync(root)) rotate(join(folder(name), 'log')) },
     onExit(listener) { listeners.push(listener) },
   }

@@ -1,7 +1,11 @@
 /** The node's own log file: its last words, and its size. */
 import { closeSync, copyFileSync, fstatSync, openSync, readSync, statSync, truncateSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { LogRequest } from '../../core/runtime.ts'
 
 const tailBytes = 16 * 1024
+/** A person reads along; nobody needs it sooner. */
+const followEveryMs = 200
 const rotateAtBytes = 10 * 1024 * 1024
 
 /** The lines that explain an end: the last ones, and before them the last that says it is an error. */
@@ -10,6 +14,20 @@ export function lastLines(path: string, count = 6): string {
   const last = lines.slice(-count)
   const error = lines.findLast((line) => /\b(ERROR|FATAL|Exception|Fatal|error:)|Failed|Could not/.test(line))
   return (error && !last.includes(error) ? [error, ...last] : last).join('\n')
+}
+
+/** The last lines, then what is added; a log that was emptied is read from its start again. */
+export async function* read(path: string, { lines, follow, signal }: LogRequest): AsyncGenerator<string> {
+  const first = tail(path, tailBytes * 64).split('\n')
+  yield first.slice(-lines - 1).join('\n')
+  let position = sizeOf(path)
+  while (follow && !signal.aborted) {
+    await sleep(followEveryMs, undefined, { signal }).catch(() => {})
+    const size = sizeOf(path)
+    if (size < position) position = 0
+    if (size > position) yield tail(path, size - position)
+    position = size
+  }
 }
 
 /** Keeps one older log beside the present one. The server goes on writing to the same, emptied file. */
@@ -21,12 +39,16 @@ export function rotate(path: string): void {
   } catch { /* the node was just removed */ }
 }
 
-function tail(path: string): string {
+function sizeOf(path: string): number {
+  try { return statSync(path).size } catch { return 0 }
+}
+
+function tail(path: string, most = tailBytes): string {
   let file: number
   try { file = openSync(path, 'r') } catch { return '' }
   try {
     const { size } = fstatSync(file)
-    const buffer = Buffer.alloc(Math.min(size, tailBytes))
+    const buffer = Buffer.alloc(Math.min(size, most))
     readSync(file, buffer, 0, buffer.length, size - buffer.length)
     return buffer.toString('utf8')
   } finally { closeSync(file) }

@@ -1,0 +1,179 @@
+/** The API listeners in front of a control plane of memory: for wire forms only, never for what really happens. */
+import { createServer } from 'node:net'
+import { randomUUID } from 'node:crypto'
+import { request as httpRequest } from 'node:http'
+import { listen, type Listening } from '../../src/api/server.ts'
+import { refusalOf } from '../../src/core/refusal.ts'
+import { statusOf } from '../../src/core/status.ts'
+import type { Answer, ControlPlane, CreateWish, View } from '../../src/core/control-plane.ts'
+import type { EngineName, Instance } from '../../src/core/instance.ts'
+import type { Action, Operation } from '../../src/core/operation.ts'
+import type { Identity, Project } from '../../src/api/identity.ts'
+
+export const people = { user: 'admin', password: 'Test-Passw0rd', domain: 'sluice', accessKey: 'TESTACCESSKEY', secretKey: 'test-secret', region: 'eu-de' }
+export const projectId = 'a'.repeat(32)
+export const otherProjectId = 'b'.repeat(32)
+
+export interface Ground {
+  readonly listening: Listening
+  readonly base: number
+  /** Every wish that reached the control plane. */
+  readonly wishes: unknown[]
+  readonly errors: object[]
+  readonly clock: { now: number }
+  /** An instance as if it had been there before; `open` is its unfinished action. */
+  seed(engine: EngineName, more?: { status?: 'createfailed' | 'running' | 'error'; open?: Action; version?: string; project?: string; name?: string }): string
+  /** Makes every further wish fail like a database that is gone. */
+  breakPlane(): void
+  token(scope?: object): Promise<string>
+  call(service: 'iam' | 'dcs' | 'dms' | 'console', method: string, path: string, more?: { body?: string | Buffer; headers?: Record<string, string> }): Promise<Reply>
+}
+export interface Reply { readonly status: number; readonly headers: Record<string, string | string[] | undefined>; readonly text: string; readonly json: any }
+
+export async function ground(): Promise<Ground> {
+  const instances = new Map<string, { instance: Instance; open: Operation | null; tasks: Operation[] }>()
+  const wishes: unknown[] = []
+  const errors: object[] = []
+  const clock = { now: Date.parse('2026-11-21T09:45:00Z') }
+  let broken = false
+
+  const operationOf = (instance: Instance, action: Action): Operation => ({
+    id: randomUUID().replaceAll('-', ''), instanceId: instance.id, projectId: instance.projectId, action, generation: instance.generation, actor: people.user,
+    createdAt: clock.now, startedAt: null, nextAt: clock.now, finishedAt: null, outcome: null, cause: null, memo: {},
+  })
+  const viewOf = ({ instance, open }: { instance: Instance; open: Operation | null }): View => ({
+    instance, status: statusOf(instance, open), open, runsOn: instance.engine === 'redis' ? '7.0.15' : '3.9.1',
+    nodes: [{ id: `${instance.id}-0`, instanceId: instance.id, ordinal: 0, host: 'h', address: '127.83.1.2', ports: { service: instance.engine === 'redis' ? 6379 : 9092 } }],
+  })
+  const add = (wish: Omit<CreateWish, 'names'> & { name: string }, more: Partial<Instance>, open: Action | null): string => {
+    const { password, ...spec } = wish.spec
+    const instance: Instance = {
+      id: randomUUID(), projectId: wish.caller.projectId, name: wish.name, engine: wish.engine, version: wish.version, runtime: 'process', host: 'h',
+      spec: { ...spec, sealedPassword: password === null ? null : 'sealed' }, attributes: { ...wish.attributes, userId: wish.caller.userId, userName: wish.caller.userName }, tags: wish.tags,
+      generation: 1, health: 'unknown', cause: null, readyAt: null, crashes: 0, createdAt: clock.now, updatedAt: clock.now, ...more,
+    }
+    const operation = open && operationOf(instance, open)
+    instances.set(instance.id, { instance, open: operation, tasks: operation ? [operation] : [] })
+    return instance.id
+  }
+  const inProject = (project: string, engine: EngineName) => [...instances.values()].filter((one) => one.instance.projectId === project && one.instance.engine === engine)
+
+  const plane: ControlPlane = {
+    async create(wish) {
+      wishes.push(wish)
+      if (broken) throw new Error('disk I/O error')
+      return wish.names.map((name) => viewOf(instances.get(add({ ...wish, name }, {}, 'create'))!))
+    },
+    async submit(wish) {
+      if (broken) throw new Error('disk I/O error')
+      const found = new Map(inProject(wish.caller.projectId, wish.engine).map((one) => [one.instance.id, one]))
+      return wish.ids.map((id): Answer => {
+        const one = found.get(id)
+        const refusal = one ? refusalOf(wish.action, one.instance, one.open, { flush: one.instance.version !== '3.0' }) : { kind: 'unknown' as const }
+        if (refusal) return { id, refusal }
+        const operation = operationOf(one!.instance, wish.action)
+        wishes.push({ action: wish.action, id })
+        one!.open = operation
+        one!.tasks.unshift(operation)
+        return { id, operation }
+      })
+    },
+    async deleteFailed(wish) {
+      const failed = inProject(wish.caller.projectId, wish.engine).filter((one) => viewOf(one).status === 'createfailed')
+      return plane.submit({ ...wish, action: 'delete', ids: failed.map((one) => one.instance.id) })
+    },
+    async list(project, filter) {
+      const all = inProject(project, filter.engine).map(viewOf).filter((view) => view.status !== 'deleting' && (filter.includeFailed || view.status !== 'createfailed')
+        && (filter.name === undefined || view.instance.name.includes(filter.name)) && (filter.status === undefined || filter.status === view.status))
+      return { total: all.length, views: all.slice(filter.offset, filter.offset + filter.limit) }
+    },
+    async get(project, engine, id) {
+      if (broken) throw new Error('disk I/O error')
+      const one = inProject(project, engine).find((each) => each.instance.id === id)
+      return one ? viewOf(one) : null
+    },
+    async tasks(project, engine, id, page) {
+      const one = inProject(project, engine).find((each) => each.instance.id === id)
+      if (!one) return null
+      const all = one.tasks.filter((task) => task.createdAt >= (page.from ?? 0) && task.createdAt <= (page.to ?? Infinity))
+      return { total: all.length, tasks: all.slice(page.offset, page.offset + page.limit).map((operation) => ({ operation, progress: null })) }
+    },
+    async nodes(project) {
+      return [...instances.values()].filter((one) => one.instance.projectId === project).map(viewOf).map((view) => ({ view, node: view.nodes[0]!, report: { id: view.nodes[0]!.id, phase: 'running' as const, observedGeneration: 1, identity: { pid: 4711, startedAt: '1' }, logPath: '/log', residentBytes: 1 } }))
+    },
+  }
+
+  const base = await freeBase()
+  const listening = await listen({
+    config: { host: '127.0.0.1', port: base, publicHost: '127.0.0.1', identity: { region: people.region } }, plane, identity: identityOf(), tokenKey: Buffer.alloc(32, 7),
+    log: { info() {}, warn() {}, error(fields) { errors.push(fields) } }, now: () => clock.now, down: () => { wishes.push('down') },
+  })
+  const offsets = { iam: 0, dcs: 1, dms: 2, console: 5 }
+
+  const self: Ground = {
+    listening, base, wishes, errors, clock,
+    seed(engine, { status = 'running', open, version, project = projectId, name = 'seeded' } = {}) {
+      const facts = { readyAt: status === 'createfailed' ? null : clock.now, health: status === 'running' ? 'healthy' as const : 'unhealthy' as const }
+      return add({
+        caller: { projectId: project, userId: 'u', userName: people.user }, engine, name, version: version ?? (engine === 'redis' ? '7.0' : '2.7'), tags: [],
+        spec: { flavor: engine === 'redis' ? 'redis.single.xu1.tiny.128' : 'c6.2u4g.single', memoryBytes: 128 * 1024 ** 2, nodeCount: 1, port: null, parameters: {}, renamedCommands: {}, password: 'x' },
+        attributes: { capacity: 0.125, azCodes: ['eu-de-01'] },
+      }, facts, open ?? null)
+    },
+    breakPlane() { broken = true },
+    async token(scope = { project: { id: projectId } }) {
+      const body = JSON.stringify({ auth: { identity: { methods: ['password'], password: { user: { name: people.user, password: people.password, domain: { name: people.domain } } } }, scope } })
+      const r = await self.call('iam', 'POST', '/v3/auth/tokens', { body, headers: { 'content-type': 'application/json' } })
+      return String(r.headers['x-subject-token'])
+    },
+    call(service, method, path, { body, headers = {} } = {}) {
+      return new Promise((resolve, reject) => {
+        const bytes = body === undefined ? undefined : Buffer.from(body)
+        const r = httpRequest({ host: '127.0.0.1', port: base + offsets[service], method, path, headers: { ...headers, ...(bytes ? { 'content-length': String(bytes.length) } : {}) } }, (response) => {
+          const chunks: Buffer[] = []
+          response.on('data', (chunk: Buffer) => chunks.push(chunk))
+          response.on('end', () => {
+            const text = Buffer.concat(chunks).toString()
+            let json: unknown
+            try { json = JSON.parse(text) } catch { /* some answers are empty */ }
+            resolve({ status: response.statusCode!, headers: response.headers, text, json })
+          })
+        })
+        r.on('error', reject)
+        r.end(bytes)
+      })
+    },
+  }
+  return self
+}
+
+function identityOf(): Identity {
+  const domain = { id: 'd'.repeat(32), name: people.domain }
+  const user = { id: 'c'.repeat(32), name: people.user, domain }
+  const projects: Project[] = [{ id: projectId, name: people.region, domainId: domain.id }, { id: otherProjectId, name: 'eu-de_other', domainId: domain.id }, { id: 'e'.repeat(32), name: 'foreign', domainId: 'another' }]
+  const of = (domainId: string): Project[] => projects.filter((project) => project.domainId === domainId)
+  return {
+    async authenticate(named, inDomain, password) {
+      const right = 'id' in named ? named.id === user.id : named.name === user.name && inDomain !== null && ('id' in inDomain ? inDomain.id === domain.id : inDomain.name === domain.name)
+      return right && password === people.password ? user : null
+    },
+    async user(id) { return id === user.id ? user : null },
+    async accessKey(id) { return id === people.accessKey ? { secret: people.secretKey, user } : null },
+    async projects(domainId) { return of(domainId) },
+    async project(id) { return projects.find((project) => project.id === id) ?? null },
+    async createProject(domainId, name) {
+      if (of(domainId).some((project) => project.name === name)) return null
+      const project = { id: randomUUID().replaceAll('-', ''), name, domainId }
+      projects.push(project)
+      return project
+    },
+  }
+}
+
+async function freeBase(): Promise<number> {
+  for (;;) {
+    const base = await new Promise<number>((done) => { const s = createServer().listen(0, '127.0.0.1', () => { const { port } = s.address() as { port: number }; s.close(() => done(port)) }) })
+    const free = await Promise.all([0, 1, 2, 5].map((k) => new Promise<boolean>((done) => { const s = createServer().once('error', () => done(false)).listen(base + k, '127.0.0.1', () => s.close(() => done(true))) })))
+    if (base < 60_000 && free.every(Boolean)) return base
+  }
+}
