@@ -31,10 +31,14 @@ export function isText(value: unknown, max: number): value is string {
   return typeof value === 'string' && value.length <= max && value.isWellFormed()
 }
 
-/** The number in a whole number or in its decimal text (clients send both), when it is in range; else null. */
+/** A whole number in range; else null. */
 export function wholeNumber(value: unknown, min: number, max: number): number | null {
-  const number = typeof value === 'string' && /^\d{1,10}$/.test(value) ? Number(value) : value
-  return typeof number === 'number' && Number.isInteger(number) && number >= min && number <= max ? number : null
+  return typeof value === 'number' && Number.isInteger(value) && value >= min && value <= max ? value : null
+}
+
+/** The same from its decimal text, as queries and some clients have it. */
+export function numberIn(value: unknown, min: number, max: number): number | null {
+  return wholeNumber(typeof value === 'string' && /^\d{1,10}$/.test(value) ? Number(value) : value, min, max)
 }
 
 /** A UUID in any case; null when it is none, otherwise in lower case. */

@@ -1,7 +1,7 @@
 /** What the crash sweep does to an instance, and what must be true afterwards, whenever the control plane was killed. */
 import assert from 'node:assert/strict'
 import { existsSync } from 'node:fs'
-import { client, kafkaBody, nodePid, redisBody, starts, until, type Answer, type Server } from '../support/server.ts'
+import { client, isAlive, kafkaBody, nodePid, redisBody, starts, until, type Answer, type Server } from '../support/server.ts'
 import { withKafka } from '../support/kafka.ts'
 
 /** One action of the table on one engine. `Ground` is what was true before. */
@@ -107,7 +107,7 @@ export const redisScenarios: readonly Scenario[] = [
       }
       assert.equal((await server.dcs('GET', `/instances/${ground.id}`)).status, 404)
       await until('the data to be gone', () => !existsSync(`${server.home}/nodes/${ground.id}-0`), 10_000)
-      assert.ok(!existsSync(`/proc/${ground.pid}`), 'the process is gone')
+      assert.ok(!isAlive(ground.pid), 'the process is gone')
     },
   },
 ]
@@ -163,7 +163,7 @@ export const kafkaScenarios: readonly Scenario[] = [
       }
       await until('404', async () => (await server.dms('GET', `/instances/${ground.id}`)).status === 404, 30_000)
       assert.ok(!existsSync(`${server.home}/nodes/${ground.id}-0`))
-      assert.ok(!existsSync(`/proc/${ground.pid}`), 'the process is gone')
+      assert.ok(!isAlive(ground.pid), 'the process is gone')
     },
   },
   {

@@ -59,6 +59,8 @@ export async function ground(): Promise<Ground> {
   const inProject = (project: string, engine: EngineName) => [...instances.values()].filter((one) => one.instance.projectId === project && one.instance.engine === engine)
 
   const plane: ControlPlane = {
+    async operations() { return [] },
+    async logs() { return null },
     async create(wish) {
       wishes.push(wish)
       if (broken) throw new Error('disk I/O error')

@@ -154,8 +154,13 @@ export function client(instance: { ip: string; port: number }, secret = password
 /** Processes that work in this folder: servers, launchers, control planes. */
 export function processesUnder(folder: string): number[] {
   return readdirSync('/proc').filter((name) => /^\d+$/.test(name)).filter((pid) => {
-    try { return readlinkSync(`/proc/${pid}/cwd`).startsWith(folder) && !/\) [ZX] /.test(readFileSync(`/proc/${pid}/stat`, 'latin1')) } catch { return false }
+    try { return readlinkSync(`/proc/${pid}/cwd`).startsWith(folder) && isAlive(Number(pid)) } catch { return false }
   }).map(Number)
+}
+
+/** A zombie, whose parent has not asked for it yet, does not live. */
+export function isAlive(pid: number): boolean {
+  try { return !/\) [ZX] /.test(readFileSync(`/proc/${pid}/stat`, 'latin1')) } catch { return false }
 }
 
 /** How often the server of a node was started, by its own log. */

@@ -2,7 +2,7 @@
 import { Readable } from 'node:stream'
 import { gateway, type ErrorRow } from '../gateway.ts'
 import { ok, type Call, type Problem, type Reply, type Service, type Who } from '../http.ts'
-import { uuid, wholeNumber } from '../json.ts'
+import { uuid, numberIn } from '../json.ts'
 import type { ControlPlane, TaskView } from '../../core/control-plane.ts'
 
 export interface ConsoleParts {
@@ -46,7 +46,7 @@ async function listNodes(plane: ControlPlane, who: Who): Promise<Reply> {
 /** `?instance=ID&open=true&limit=N`: newest first; none for an instance that this project does not have. */
 async function listOperations(plane: ControlPlane, call: Call, who: Who): Promise<Reply> {
   if (who.projectId === null) return refuseConsole('other project')
-  const [id, limit] = [call.query.get('instance'), wholeNumber(call.query.get('limit') || '100', 1, 1000)]
+  const [id, limit] = [call.query.get('instance'), numberIn(call.query.get('limit') || '100', 1, 1000)]
   if ((id !== null && uuid(id) === null) || limit === null) return { status: 400, body: { error_code: gateway.malformed.code, error_msg: 'instance must be an instance ID, limit a number from 1 to 1000' } }
   const tasks = await plane.operations(who.projectId, { ...(id === null ? {} : { instanceId: uuid(id)! }), openOnly: call.query.get('open') === 'true', limit })
   return ok({ operations: tasks.map(operationBody) })
@@ -55,7 +55,7 @@ async function listOperations(plane: ControlPlane, call: Call, who: Who): Promis
 /** `?lines=200&follow=true`: the servers' own words, as plain text. */
 async function showLog(plane: ControlPlane, call: Call, who: Who): Promise<Reply> {
   if (who.projectId === null) return refuseConsole('other project')
-  const [id, lines] = [uuid(call.params['instance_id']), wholeNumber(call.query.get('lines') || '200', 1, 10_000)]
+  const [id, lines] = [uuid(call.params['instance_id']), numberIn(call.query.get('lines') || '200', 1, 10_000)]
   const leave = new AbortController()
   const chunks = id === null || lines === null ? null : await plane.logs(who.projectId, id, { lines, follow: call.query.get('follow') === 'true', signal: leave.signal })
   if (!chunks) return { status: 404, body: { error_code: gateway.noRoute.code, error_msg: 'This project has no such instance.' } }

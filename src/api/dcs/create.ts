@@ -2,7 +2,7 @@
 import { dcsFlavors, redisVersions, unsoldReason, type DcsFlavor } from './flavors.ts'
 import { isRefused, refused, type Refused } from './errors.ts'
 import { backupPolicy, maintainWindow, parameters, password, readTags, renamedCommands } from './fields.ts'
-import { isAbsent, isObject, isText, uuid, wholeNumber, type Body } from '../json.ts'
+import { isAbsent, isObject, isText, numberIn, uuid, wholeNumber, type Body } from '../json.ts'
 import type { Caller, CreateWish } from '../../core/control-plane.ts'
 
 /** The wish, or the first thing that is wrong with it. */
@@ -33,7 +33,7 @@ export function readCreate(body: Body, caller: Caller): CreateWish | Refused {
     names: count === 1 ? [name] : Array.from({ length: count }, (_, n) => `${name}-${String(n).padStart(3, '0')}`),
     spec: {
       flavor: flavor.specCode, memoryBytes: flavor.memoryBytes, nodeCount: 1,
-      port: isAbsent(body['port']) ? null : wholeNumber(body['port'], 1, 65535),
+      port: isAbsent(body['port']) ? null : numberIn(body['port'], 1, 65535),
       parameters: settings as Exclude<typeof settings, Refused>, renamedCommands: renamed as Exclude<typeof renamed, Refused>,
       password: secret as Exclude<typeof secret, Refused>,
     },
@@ -69,7 +69,7 @@ const refusals: readonly Check[] = [
   (body) => unless(isAbsent(body['description']) || isText(body['description'], 1024), 'DCS.4062', 'description'),
   (body) => unless(isAbsent(body['enterprise_project_id']) || isText(String(body['enterprise_project_id']), 64) && typeof body['enterprise_project_id'] !== 'object', 'DCS.4062', 'enterprise_project_id'),
   (body) => unless(isAbsent(body['enterprise_project_name']) || isText(body['enterprise_project_name'], 256), 'DCS.4062', 'enterprise_project_name'),
-  (body, version) => unless(isAbsent(body['port']) || version !== '3.0' && wholeNumber(body['port'], 1, 65535) !== null, 'DCS.4062', 'port'),
+  (body, version) => unless(isAbsent(body['port']) || version !== '3.0' && numberIn(body['port'], 1, 65535) !== null, 'DCS.4062', 'port'),
   (body) => unless(isAbsent(body['private_ip']), 'DCS.4062', 'private_ip', here),
   (body) => unless(offOrAbsent(body['enable_publicip']), 'DCS.4062', 'enable_publicip', here),
   (body) => unless(isAbsent(body['publicip_id']), 'DCS.4062', 'publicip_id', here),

@@ -1,7 +1,7 @@
 /** Reads the query strings of DCS. A value out of range is refused with its parameter's name, never bent. */
 import { foreignStatusWords, statusWords } from './translate.ts'
 import { isRefused, refused, type Refused } from './errors.ts'
-import { isText, uuid, wholeNumber } from '../json.ts'
+import { isText, uuid, numberIn } from '../json.ts'
 import type { ListFilter } from '../../core/control-plane.ts'
 import type { Tag } from '../../core/instance.ts'
 import type { Status } from '../../core/status.ts'
@@ -12,7 +12,7 @@ export interface Page { readonly offset: number; readonly limit: number }
 export function readPage(query: URLSearchParams): Page | Refused {
   const offset = query.get('offset') || '0'
   const limit = query.get('limit') || '10'
-  const [rows, most] = [wholeNumber(offset, 0, 2 ** 31 - 1), wholeNumber(limit, 1, 1000)]
+  const [rows, most] = [numberIn(offset, 0, 2 ** 31 - 1), numberIn(limit, 1, 1000)]
   if (rows === null) return refused('DCS.4062', 'offset')
   return most === null ? refused('DCS.4062', 'limit') : { offset: rows, limit: most }
 }

@@ -1,7 +1,7 @@
 /** Reads the query strings of DMS. A value out of range is refused with its parameter's name, never bent. */
 import { foreignStatusWords, statusWords } from './translate.ts'
 import { refused, type Refused } from './errors.ts'
-import { isText, uuid, wholeNumber } from '../json.ts'
+import { isText, uuid, numberIn } from '../json.ts'
 import type { ListFilter } from '../../core/control-plane.ts'
 import type { Status } from '../../core/status.ts'
 
@@ -14,9 +14,9 @@ const engines = ['kafka', 'rabbitmq', 'rocketmq', 'reliability']
 export function readList(query: URLSearchParams): ListFilter | null | Refused {
   const engine = query.get('engine') || 'kafka'
   if (!engines.includes(engine)) return refused('DMS.00400007')
-  const offset = wholeNumber(query.get('offset') || '0', 0, farthest)
+  const offset = numberIn(query.get('offset') || '0', 0, farthest)
   if (offset === null) return refused('DMS.00400062', 'offset')
-  const limit = wholeNumber(query.get('limit') || '10', 1, 50)
+  const limit = numberIn(query.get('limit') || '10', 1, 50)
   if (limit === null) return refused('DMS.00400062', 'limit')
   const id = query.get('instance_id') ? uuid(query.get('instance_id')) : undefined
   if (id === null) return refused('DMS.00400061')
@@ -37,11 +37,11 @@ export function readList(query: URLSearchParams): ListFilter | null | Refused {
 
 /** GET …/tasks: `start` counts from 1, `offset` (the SDKs') from 0; times are yyyyMMddHHmmss in UTC. */
 export function readTaskPage(query: URLSearchParams): (Page & { readonly from?: number; readonly to?: number }) | Refused {
-  const start = wholeNumber(query.get('start') || '1', 1, farthest)
+  const start = numberIn(query.get('start') || '1', 1, farthest)
   if (start === null) return refused('DMS.00400062', 'start')
-  const offset = query.get('offset') ? wholeNumber(query.get('offset'), 0, farthest) : start - 1
+  const offset = query.get('offset') ? numberIn(query.get('offset'), 0, farthest) : start - 1
   if (offset === null) return refused('DMS.00400062', 'offset')
-  const limit = wholeNumber(query.get('limit') || '10', 1, 100)
+  const limit = numberIn(query.get('limit') || '10', 1, 100)
   if (limit === null) return refused('DMS.00400062', 'limit')
   const [from, to] = [parseTime(query.get('begin_time')), parseTime(query.get('end_time'))]
   if (from === null || to === null || from !== undefined && to !== undefined && to < from) return refused('DMS.00400142')

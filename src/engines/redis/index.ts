@@ -41,7 +41,8 @@ export function redisEngine(secrets: RedisSecrets, installed: () => Promise<stri
     flushable: (instance) => Number(instance.version.split('.')[0]) >= 4,
     flush: (instance, node, state, key) => flushOnce(target(instance, node, state), key),
     forgetFlush: (instance, node, state, key) => forgetFlush(target(instance, node, state), key),
-    async runsOn(version) { return runnable(version, await installed()) },
+    // A server that cannot be found is told by the creation that needs it, not by everything that shows an instance.
+    runsOn: (version) => installed().then((found) => runnable(version, found), () => null),
   }
 
   function target(instance: Instance, node: NodeRecord, state: NodeState): FlushTarget {

@@ -154,6 +154,7 @@ export function processRuntime(root: string, locate: Locate): ProcessRuntime {
 async function end(file: PidFile, graceMs: number): Promise<void> {
   if (graceMs > 0 && signalProcess(file, 'SIGTERM') && await gone(file, graceMs)) return
   signalGroup(file, 'SIGKILL')
+  checkpoint('runtime.signalled')
   if (!await gone(file, killedWithinMs)) throw new Error(`process ${file.pid} does not end although it was killed: the disk may hang`)
 }
 
