@@ -1,7 +1,7 @@
 /** Keystone as cloud clients use it: versions, tokens, scopes, catalog, projects. */
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { ground, otherProjectId, people, projectId, type Ground } from './support/api-double.ts'
 
 let g: Ground

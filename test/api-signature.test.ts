@@ -1,7 +1,7 @@
 /** Signed requests: both forms are accepted, and nothing that a signature covers can be changed. */
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { ground, otherProjectId, people, projectId, type Ground } from './support/api-double.ts'
 import { sign, type Signable } from './support/signer.ts'
 
