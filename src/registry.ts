@@ -2,7 +2,7 @@
 import { join } from 'node:path'
 import { findRedis, locateRedis } from './engines/redis/program.ts'
 import { kafkaEngine } from './engines/kafka/index.ts'
-import { locateKafka } from './engines/kafka/program.ts'
+import { kafkaVersion, locateKafka } from './engines/kafka/program.ts'
 import { processRuntime, type ProcessRuntime } from './runtimes/process/index.ts'
 import { redisEngine } from './engines/redis/index.ts'
 import type { Config } from './config.ts'
@@ -24,7 +24,7 @@ export function registry(config: Config, secrets: Secrets): Registry {
         account: (instanceId) => secrets.derive(`redis account ${instanceId}`).toString('base64url'),
         customer: ({ spec }) => spec.sealedPassword === null ? null : secrets.open(spec.sealedPassword),
       }, async () => (await findRedis(config.programs)).version),
-      kafka: kafkaEngine(),
+      kafka: kafkaEngine(() => kafkaVersion(config.programs)),
     },
     runtimes: { process: processRuntime(join(config.home, 'nodes'), (software, spec) => programs[software.name](software, spec)) },
   }

@@ -1,5 +1,5 @@
 /** One HTTP listener for one service: the order of checks, and what no request may do to the server. */
-import { randomBytes } from 'node:crypto'
+import { randomUUID } from 'node:crypto'
 import { STATUS_CODES, type IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import { fastify, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
@@ -43,8 +43,8 @@ export function serviceApp(service: Service, auth: AuthParts, log: Logger): Fast
   return app
 }
 
-/** 32 hexadecimal digits, as the clouds form them. */
-function newRequestId(): string { return randomBytes(16).toString('hex') }
+/** 32 hexadecimal digits, as the clouds form them. Node keeps random UUIDs in stock, so this costs no system call. */
+function newRequestId(): string { return randomUUID().replaceAll('-', '') }
 
 async function serve(service: Service, auth: AuthParts, log: Logger, route: Route, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
   const path = pathOf(request.url)

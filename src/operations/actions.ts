@@ -23,16 +23,18 @@ export interface ActionRow {
    * fail what it never tried. A creation must end within the 120 s that callers are promised.
    */
   readonly deadlineMs: number
+  /** How often in a row its step may throw before that is the cause of failure: a program that is missing does not come by waiting. */
+  readonly failures: number
 }
 
 const minute = 60_000
 
 export const actions: Readonly<Record<Action, ActionRow>> = {
-  create: { step: converge({ force: false, rolling: false }), bumps: true, deadlineMs: 1.5 * minute },
+  create: { step: converge({ force: false, rolling: false }), bumps: true, deadlineMs: 1.5 * minute, failures: 4 },
   // Long enough for a Redis of many gigabytes to load its append-only file: some 17 s a gigabyte.
-  restart: { step: converge({ force: true, rolling: false }), bumps: true, deadlineMs: 30 * minute },
-  soft_restart: { step: converge({ force: false, rolling: true }), bumps: true, deadlineMs: 30 * minute },
-  recover: { step: converge({ force: false, rolling: false }), bumps: false, deadlineMs: 30 * minute },
-  flush: { step: flush, bumps: false, deadlineMs: 10 * minute },
-  delete: { step: remove, bumps: false, deadlineMs: 10 * minute },
+  restart: { step: converge({ force: true, rolling: false }), bumps: true, deadlineMs: 30 * minute, failures: 10 },
+  soft_restart: { step: converge({ force: false, rolling: true }), bumps: true, deadlineMs: 30 * minute, failures: 10 },
+  recover: { step: converge({ force: false, rolling: false }), bumps: false, deadlineMs: 30 * minute, failures: 10 },
+  flush: { step: flush, bumps: false, deadlineMs: 10 * minute, failures: 10 },
+  delete: { step: remove, bumps: false, deadlineMs: 10 * minute, failures: Infinity },
 }

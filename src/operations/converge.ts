@@ -60,9 +60,9 @@ export async function start(
     scratch.set(`${key}:paused`, launches)
     return pauseMs
   }
-  scratch.set(key, launches + 1)
   context.progress(state.phase === 'running' ? 'stopping and starting' : 'starting')
   await runtime.apply(spec, how)
+  scratch.set(key, launches + 1)
   checkpoint('runtime.applied')
   return lookAgainMs
 }

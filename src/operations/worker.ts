@@ -97,8 +97,7 @@ export function startWorker({ db, engines, runtimes, owner, log }: WorkerParts):
         failures += 1
         run.progress = lastError
         log.warn({ operation: operation.id, action: operation.action, instance: instance.id, failures, reason: lastError }, 'a step failed and is tried again')
-        // What cannot be located or launched at all does not get better within a creation.
-        if (operation.action === 'create' && failures >= retryMs.length) return fail(operation, instance, nodes, runtime, lastError)
+        if (failures >= row.failures) return fail(operation, instance, nodes, runtime, lastError)
       }
       if (Date.now() > deadline) return fail(operation, instance, nodes, runtime, `gave up after ${row.deadlineMs / 1000} s: ${lastError ?? run.progress ?? 'no progress'}`)
       await pause(waitMs, run.abort.signal)

@@ -1,0 +1,41 @@
+/** Kafka queues: how they are laid out and asked. */
+import { clusterId, layout, nodeId } from './layout.ts'
+import { describeCluster, listens } from './admin.ts'
+import type { Engine, NodeHealth } from '../../core/engine.ts'
+
+/** What DMS offers; the installed release, which still speaks to the clients of all of them, serves each. */
+const offered = ['1.1.0', '2.3.0', '2.7', '3.x'] as const
+
+export function kafkaEngine(installed: () => string | null): Engine {
+  return {
+    name: 'kafka',
+    ports: { service: 9092, controller: 9093 },
+    layout,
+    async probe(instance, nodes, states) {
+      for (const node of nodes) {
+        const state = states.find((s) => s.id === node.id)
+        if (state?.phase !== 'running') return { ok: false, reason: `broker ${nodeId(node)} does not run${state?.exit?.lastLines ? `; its last lines:\n${state.exit.lastLines}` : ''}` }
+      }
+      for (const node of nodes) {
+        const health = await probeBroker(instance.id, node.address, node.ports['service']!, nodes.map(nodeId))
+        if (!health.ok) return health
+      }
+      return { ok: true }
+    },
+    async runsOn(version) { return (offered as readonly string[]).includes(version) ? installed() : null },
+  }
+}
+
+/** The cluster's id, which no other instance has, proves whose broker it is; a fenced broker is not in the list. */
+async function probeBroker(instanceId: string, address: string, port: number, wanted: readonly number[]): Promise<NodeHealth> {
+  const where = `${address}:${port}`
+  if (!await listens(address, port)) return { ok: false, reason: `nobody listens on ${where} yet` }
+  try {
+    const view = await describeCluster(address, port)
+    if (view.clusterId !== clusterId(instanceId)) return { ok: false, reason: `another server answers on ${where}: its cluster is ${view.clusterId}, ours is ${clusterId(instanceId)}` }
+    const missing = wanted.filter((id) => !view.brokers.includes(id))
+    if (missing.length > 0) return { ok: false, reason: `broker ${missing.join(', ')} is not registered yet, or fenced` }
+    if (view.leaderless.length > 0) return { ok: false, reason: `${view.leaderless.length} partitions have no leader, ${view.leaderless[0]} among them` }
+    return { ok: true }
+  } catch (error) { return { ok: false, reason: `${where}: ${(error as Error).message}` } }
+}
