@@ -1,7 +1,7 @@
 /** The words in which the listener and the services talk: a call in, a reply out, and a problem as a value. */
 import type { Readable } from 'node:stream'
 import type { Caller } from '../core/control-plane.ts'
-import type { Domain, User } from './identity.ts'
+import type { User } from './identity.ts'
 
 export interface Call {
   readonly method: string
@@ -47,7 +47,7 @@ export interface Service {
   readonly refuse: (problem: Problem, path: string) => Reply
 }
 
-export type { Caller, Domain, User }
+export type { Caller, User }
 
 /** 200 with this body. */
 export function ok(body: unknown): Reply { return { status: 200, body } }
