@@ -59,7 +59,9 @@ function look(pid: number): string | null {
     try {
       const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
       const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-      return fields[0] === 'Z' || fields[0] === 'X' ? null : fields[19]!
+      // The first thread of a Java may be gone while others still hold its files and ports.
+      if (fields[0] === 'X' || (fields[0] === 'Z' && readdirSync(`/proc/${pid}/task`).length <= 1)) return null
+      return fields[19]!
     } catch { return null }
   }
   try {

@@ -3,13 +3,15 @@
  * and its data; what runs is read from there and from the kernel, so a control plane that was killed finds everything.
  */
 import { spawn } from 'node:child_process'
-import { closeSync, cpSync, existsSync, mkdirSync, openSync, readdirSync, renameSync, writeFileSync } from 'node:fs'
+import { randomUUID } from 'node:crypto'
+import { closeSync, existsSync, mkdirSync, openSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { checkpoint } from '../../core/checkpoint.ts'
 import { isAlive, killHolder, lockHolders, readPidFile, residentBytes, signalGroup, signalProcess, type PidFile } from './identity.ts'
+import { withHint } from './hints.ts'
 import { lastLines, read, rotate } from './log.ts'
 import type { Locate, NodeReport, NodeSpec, NodeState, Runtime } from '../../core/runtime.ts'
 
@@ -33,9 +35,11 @@ export function processRuntime(root: string, locate: Locate): ProcessRuntime {
   const present = (nodeId: string): PidFile | null => readPidFile(join(folder(nodeId), 'pid'))
   mkdirSync(root, { recursive: true, mode: 0o700 })
 
+  const lastWords = (nodeId: string): string => withHint(lastLines(join(folder(nodeId), 'log')))
+
   function stateOf(nodeId: string): NodeState {
     const file = present(nodeId)
-    if (!file) return { id: nodeId, phase: 'exited', observedGeneration: 0, identity: null, exit: { code: null, lastLines: lastLines(join(folder(nodeId), 'log')) } }
+    if (!file) return { id: nodeId, phase: 'exited', observedGeneration: 0, identity: null, exit: { code: null, lastLines: lastWords(nodeId) } }
     const identity = { pid: file.pid, startedAt: file.startedAt }
     if (isAlive(file)) return { id: nodeId, phase: 'running', observedGeneration: file.generation, identity }
     const exit = exits.get(nodeId)
@@ -47,9 +51,7 @@ export function processRuntime(root: string, locate: Locate): ProcessRuntime {
 
   /** What no late launcher may get past: the generation that is wanted now, or a word that no launcher was given. */
   function want(nodeId: string, generation: string): void {
-    const path = join(folder(nodeId), 'generation')
-    writeFileSync(`${path}.new`, `${generation}\n`, { mode: 0o600 })
-    renameSync(`${path}.new`, path)
+    writeWhole(join(folder(nodeId), 'generation'), `${generation}\n`)
   }
 
   async function halt(nodeId: string, graceMs: number): Promise<void> {
@@ -64,8 +66,8 @@ export function processRuntime(root: string, locate: Locate): ProcessRuntime {
     const program = await locate(spec.software, spec)
     const firstStart = !existsSync(join(directory, 'pid'))
     mkdirSync(join(directory, 'data'), { recursive: true, mode: 0o700 })
-    if (firstStart) for (const [path, source] of Object.entries(program.seed ?? {})) { ensureFolder(join(directory, path)); cpSync(source, join(directory, path)) }
-    for (const [path, text] of Object.entries(spec.files)) { ensureFolder(join(directory, path)); writeFileSync(join(directory, path), text, { mode: 0o600 }) }
+    if (firstStart) for (const [path, source] of Object.entries(program.seed ?? {})) writeWhole(join(directory, path), readFileSync(source))
+    for (const [path, text] of Object.entries(spec.files)) writeWhole(join(directory, path), text)
     want(spec.id, String(spec.generation))
     checkpoint('runtime.prepared')
     const log = openSync(join(directory, 'log'), 'a', 0o600)
@@ -100,13 +102,15 @@ export function processRuntime(root: string, locate: Locate): ProcessRuntime {
     if (code === 76) return
     if (code !== 75) throw new Error(`the launcher of ${spec.id} ended with ${code ?? 'a signal'}: ${lastLines(join(folder(spec.id), 'log'), 2)}`)
     const lock = join(folder(spec.id), 'lock')
-    // Threads of a killed server take a moment to go, and another launcher a moment to introduce itself.
+    // Another launcher takes a moment to say who it is, a fork child of a dead server a moment to go.
     for (const waitMs of [5, 20, 50, 100, 200, 400, 800]) {
       await sleep(waitMs)
       const file = present(spec.id)
-      if ((file && isAlive(file)) || lockHolders(lock).length === 0) return
+      if (file && isAlive(file)) return
+      if (lockHolders(lock).length === 0) return launch(spec)
     }
     for (const pid of lockHolders(lock)) killHolder(pid)
+    throw new Error(`processes without a name held the lock of ${spec.id} and were killed`)
   }
 
   return {
@@ -165,6 +169,14 @@ async function gone(file: PidFile, withinMs: number): Promise<boolean> {
     await sleep(pause)
   }
   return true
+}
+
+/** Another launcher's server may be reading the same file: it must find all of the text, never the beginning. A Redis with half a configuration would listen everywhere. */
+function writeWhole(path: string, text: string | Buffer): void {
+  ensureFolder(path)
+  const whole = `${path}.${randomUUID()}`
+  writeFileSync(whole, text, { mode: 0o600 })
+  renameSync(whole, path)
 }
 
 function ensureFolder(path: string): void { mkdirSync(dirname(path), { recursive: true, mode: 0o700 }) }
