@@ -4,7 +4,7 @@
  */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
@@ -13,6 +13,8 @@ import { Redis } from 'ioredis'
 import { Kafka, logLevel } from 'kafkajs'
 import { ensureEngines } from './engines.ts'
 
+// KafkaJS warns about a timer of its own on new releases of node; nobody can do anything about it here.
+process.removeAllListeners('warning')
 const root = resolve(import.meta.dirname, '..')
 const stays = Boolean(process.stdout.isTTY && process.stdin.isTTY && !process.env['CI'])
 const bold = (text: string): string => process.stdout.isTTY ? `\u001b[1m${text}\u001b[0m` : text
@@ -115,7 +117,7 @@ async function main(): Promise<void> {
   await start({ SLUICE_JAVA: '/bin/false' })
   const broken = await createKafka('broken')
   const failed = await until(async () => { const now = await show(2, broken); return now.status === 'CREATEFAILED' && now })
-  tell(`${failed.name} is ${failed.status}`)
+  tell(`${failed.name} is ${failed.status}: ${String(failed.cause).split('\n')[0]}`)
   server.kill('SIGTERM')
   await gone
   await start()
@@ -218,10 +220,14 @@ function end(): Promise<void> {
   ending ??= (async () => {
     for (const client of clients) client.disconnect()
     if (!server) return
-    // The last start of the server stops its nodes on the way out.
     if (server.exitCode === null && server.signalCode === null) {
+      for (const [service, all] of [[1, '/instances?limit=50'], [2, '/instances?engine=kafka&include_failure=true&limit=50']] as const) {
+        const { instances = [] } = JSON.parse((await raw(service, 'GET', `/v2/${project}${all}`)).text)
+        for (const { instance_id: id } of instances) await raw(service, 'DELETE', `/v2/${project}/instances/${id}`)
+      }
+      await until(async () => readdirSync(join(home, 'nodes')).length === 0, 50).catch(() => {})
       await fetch(`http://127.0.0.1:${base + 5}/v1/down`, { method: 'POST', headers: { 'x-auth-token': token } }).catch(() => server.kill('SIGTERM'))
-      await Promise.race([gone, sleep(30_000)])
+      await Promise.race([gone, sleep(30_000, undefined, { ref: false })])
     }
     rmSync(work, { recursive: true, force: true, maxRetries: 5 })
     console.log('\neverything this demo started has ended, and its files are removed')
