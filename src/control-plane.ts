@@ -8,7 +8,7 @@ import { actions } from './operations/actions.ts'
 import { refusalOf } from './core/refusal.ts'
 import { statusOf } from './core/status.ts'
 import type { Addresses } from './core/addresses.ts'
-import type { Answer, Caller, ControlPlane, CreateWish, ListFilter, View } from './core/control-plane.ts'
+import type { Answer, Caller, ControlPlane, CreateRefusal, CreateWish, ListFilter, View } from './core/control-plane.ts'
 import type { Engine } from './core/engine.ts'
 import type { EngineName, Instance, NodeRecord, RuntimeName } from './core/instance.ts'
 import type { Operation } from './core/operation.ts'
@@ -29,7 +29,7 @@ export function controlPlane({ db, engines, runtimes, addresses, host, seal, wor
   /** Addresses are looked for before the transaction, which awaits nothing else; creations take turns so that two never find the same. */
   let creating: Promise<unknown> = Promise.resolve()
 
-  async function create(wish: CreateWish): Promise<View[]> {
+  async function create(wish: CreateWish): Promise<View[] | CreateRefusal> {
     const now = Date.now()
     const taken = await takenAddresses(db, host)
     const made: { instance: Instance; nodes: NodeRecord[]; operationId: string }[] = []
@@ -40,6 +40,7 @@ export function controlPlane({ db, engines, runtimes, addresses, host, seal, wor
       const nodes: NodeRecord[] = []
       for (let ordinal = 0; ordinal < spec.nodeCount; ordinal += 1) {
         const place = await addresses.place(engines[wish.engine].ports, spec.port, taken)
+        if (typeof place === 'string') return { kind: 'no room', reason: place }
         for (const port of Object.values(place.ports)) taken.add(`${place.address}:${port}`)
         nodes.push({ id: `${id}-${ordinal}`, instanceId: id, ordinal, host, address: place.address, ports: place.ports })
       }
@@ -79,11 +80,12 @@ export function controlPlane({ db, engines, runtimes, addresses, host, seal, wor
       if (actions[action].bumps) await bumpGenerations(tx, won.map((w) => w.instance.id), now)
       await appendAudit(tx, won.map((w) => ({ at: now, actor: caller.userName, projectId: caller.projectId, action: `${action}.accepted`, instanceId: w.instance.id, operationId: w.id, detail: '' })))
       const byInstance = new Map(won.map((w) => [w.instance.id, w]))
+      // Where another caller's operation came between our look and our insert, it is looked at again.
+      const rivals = await openOperationsOf(tx, wanted.filter((w) => !accepted.has(w.instance.id)).map((w) => w.instance.id))
       return ids.map((id): Answer => {
         const w = byInstance.get(id)
         if (w) return { id, operation: acceptedOperation(w, caller, action, now) }
-        // Another caller's operation came between our look and our insert.
-        return refusals.get(id) ?? { id, refusal: { kind: 'busy', status: 'restarting' } }
+        return refusals.get(id) ?? { id, refusal: { kind: 'busy', status: statusOf(found.get(id)!, rivals.get(id) ?? null) } }
       })
     })
     worker.nudge()

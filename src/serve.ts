@@ -1,11 +1,12 @@
 /** Config → database → registry → worker and observer → listeners; and all of it back again on a signal. */
+import { createHmac } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { hostname, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pino } from 'pino'
 import { readConfig, type Config } from './config.ts'
 import { hostId, prepareHome, readCredentials } from './home.ts'
-import { readSecrets } from './secrets.ts'
+import { readSecrets, type Secrets } from './secrets.ts'
 import { openDatabase } from './store/database.ts'
 import { releaseAll } from './store/operations.ts'
 import { hostInstances, nodesOf } from './store/instances.ts'
@@ -49,6 +50,11 @@ export async function runServer(env: NodeJS.ProcessEnv, options: { readonly ephe
   process.on('SIGINT', () => void end())
 }
 
+/** Another password ends every token that was given for the old one. */
+function tokenKey(secrets: Secrets, password: string): Buffer {
+  return createHmac('sha256', secrets.derive('tokens')).update(password).digest()
+}
+
 /** Starts everything; `down` is called when somebody asks through the API that all of it stops. */
 export async function serve(config: Config, log: Logger, down: (how: Config['onExit']) => void): Promise<{ stop(exit?: Config['onExit']): Promise<void> }> {
   prepareHome(config.home)
@@ -81,7 +87,7 @@ export async function serve(config: Config, log: Logger, down: (how: Config['onE
   }
   let listeners: Awaited<ReturnType<typeof listen>>
   try {
-    listeners = await listen({ config, plane, identity: identityStore(db, credentials), tokenKey: secrets.derive('tokens'), log, down: () => down('stop') })
+    listeners = await listen({ config, plane, identity: identityStore(db, credentials), tokenKey: tokenKey(secrets, credentials.password), log, down: () => down('stop') })
   } catch (error) {
     await stopWork()
     await close()

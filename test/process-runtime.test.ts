@@ -26,7 +26,9 @@ for (const mode of ['own', 'shared'] as const) {
     return {
       runtime: again(), again,
       async place() {
-        const { address, ports } = await addresses.place({ service: 6379 }, null, taken)
+        const place = await addresses.place({ service: 6379 }, null, taken)
+        if (typeof place === 'string') throw new Error(place)
+        const { address, ports } = place
         taken.add(`${address}:${ports['service']}`)
         return { address, port: ports['service']! }
       },
@@ -47,11 +49,11 @@ test('two homes never get the same block of addresses, and a block is guarded wh
   const homes = Array.from({ length: 5 }, () => mkdtempSync(join(tmpdir(), 'sluice-home-')))
   const all = await Promise.all(homes.map((home, i) => ownAddresses(home, { held: [], async remember(blocks) { held[i] = [...blocks] } })))
   const places = await Promise.all(all.map((addresses) => addresses.place({ service: 6379 }, null, new Set())))
-  assert.equal(new Set(places.map((place) => place.address)).size, 5)
+  assert.equal(new Set(places.map((place) => typeof place === 'string' ? place : place.address)).size, 5)
   await assert.rejects(ownAddresses(homes[1]!, { held: held[0]!, async remember() {} }), /another Sluice server uses/)
   for (const addresses of all) addresses.close()
   const back = await until('the guard to go', () => ownAddresses(homes[0]!, { held: held[0]!, async remember() {} }).catch(() => null))
-  assert.equal((await back.place({ service: 6379 }, 7000, new Set())).address, places[0]!.address)
+  assert.deepEqual(await back.place({ service: 6379 }, 7000, new Set()), { address: (places[0] as { address: string }).address, ports: { service: 7000 } })
   back.close()
   releaseBlocks(held.flat())
   for (const home of homes) rmSync(home, { recursive: true })

@@ -245,7 +245,8 @@ test('a creation without a usable port range is refused before anything is writt
     await server.start()
     await server.createRedis('first')
     const second = await server.dcs('POST', '/instances', redisBody('second'))
-    assert.ok(second.status >= 400, second.text)
+    assert.deepEqual([second.status, second.json.error_code], [400, 'DCS.4911'])
+    assert.match(second.json.error_msg, /SLUICE_NODE_PORTS/)
     assert.ok(!second.text.includes(password))
     assert.equal((await server.dcs('GET', '/instances')).json.instance_num, 1)
   } finally { await server.destroy() }

@@ -5,8 +5,8 @@ export interface Place { readonly address: string; readonly ports: Readonly<Reco
 export interface Addresses {
   /**
    * A free place for one more node; `taken` are the "address:port" pairs in use. `wanted` is the service port a
-   * customer asked for, which only nodes with an own address can have. Throws a sentence when there is no room.
+   * customer asked for, which only nodes with an own address can have. A sentence when there is no room.
    */
-  place(ports: Readonly<Record<string, number>>, wanted: number | null, taken: ReadonlySet<string>): Promise<Place>
+  place(ports: Readonly<Record<string, number>>, wanted: number | null, taken: ReadonlySet<string>): Promise<Place | string>
   close(): void
 }

@@ -33,6 +33,9 @@ export interface CreateWish {
   readonly tags: readonly Tag[]
 }
 
+/** Why nothing was created; the reason is for a person. */
+export interface CreateRefusal { readonly kind: 'no room'; readonly reason: string }
+
 export type Answer =
   | { readonly id: string; readonly operation: Operation }
   | { readonly id: string; readonly refusal: Refusal }
@@ -55,8 +58,8 @@ export interface ListFilter {
 export interface TaskView { readonly operation: Operation; /** Where a running one stands, for people. */ readonly progress: string | null }
 
 export interface ControlPlane {
-  /** Accepts the creation of every name, or throws; each is `creating` when this returns. */
-  create(wish: CreateWish): Promise<View[]>
+  /** Accepts the creation of every name, each `creating` when this returns; or of none. */
+  create(wish: CreateWish): Promise<View[] | CreateRefusal>
   /** One answer an id, in the caller's order; the accepted ones are committed when this returns. Ids are lower-case UUIDs without repeats. */
   submit(wish: { readonly caller: Caller; readonly engine: EngineName; readonly action: Exclude<Action, 'create' | 'recover'>; readonly ids: readonly string[] }): Promise<Answer[]>
   /** Deletes every instance of the project and engine whose creation failed. */

@@ -2,7 +2,6 @@
 import type { Instance, NodeRecord } from './instance.ts'
 
 export type Action = 'create' | 'restart' | 'soft_restart' | 'flush' | 'delete' | 'recover'
-export const actionNames: readonly Action[] = ['create', 'restart', 'soft_restart', 'flush', 'delete', 'recover']
 
 /** `replaced`: a person's wish took the place of a recovery. */
 export type Outcome = 'done' | 'failed' | 'replaced'

@@ -1,7 +1,7 @@
 /** What the crash sweep does to an instance, and what must be true afterwards, whenever the control plane was killed. */
 import assert from 'node:assert/strict'
 import { existsSync } from 'node:fs'
-import { client, isAlive, kafkaBody, nodePid, redisBody, starts, until, type Answer, type Server } from '../support/server.ts'
+import { client, isAlive, kafkaBody, nodePid, redisBody, sleep, starts, until, type Answer, type Server } from '../support/server.ts'
 import { withKafka } from '../support/kafka.ts'
 
 /** One action of the table on one engine. `Ground` is what was true before. */
@@ -49,6 +49,32 @@ const redisRestart = (action: 'restart' | 'soft_restart', path: 'v2' | 'v1.0' = 
   },
 })
 
+const redisFlush = (path: 'v2' | 'v1.0'): Scenario => ({
+  name: `redis flush${path === 'v2' ? '' : ' v1.0'}`, service: 'dcs', prepare: redisGround,
+  act: (server, { id }) => server.call('dcs', 'PUT', `/${path}/${server.project}/instances/status`, { action: 'flush', instances: [id] }),
+  async between(_server, ground) {
+    // A client that goes on writing: when the flush happened already, this must survive; a second flush would take it.
+    const redis = client(ground.instance)
+    ground.note = await redis.get('before') === null ? 'flushed before the kill' : 'not flushed yet'
+    await redis.set('after', 'yes')
+    redis.disconnect()
+  },
+  async verify(server, ground, accepted) {
+    const instance = await server.running('dcs', ground.id)
+    assert.equal(nodePid(server.home, ground.id), ground.pid, 'a flush restarts nothing')
+    const redis = client(instance)
+    const [before, after] = [await redis.get('before'), await redis.get('after')]
+    const evidence = await redis.keys('sluice*')
+    await redis.select(3)
+    const elsewhere = await redis.get('before')
+    redis.disconnect()
+    if (accepted) assert.equal(before, null, 'accepted, so the data must be gone')
+    assert.equal(before, elsewhere, 'every database or none')
+    if (ground.note === 'flushed before the kill') assert.equal(after, 'yes', 'flushed twice')
+    assert.deepEqual(evidence, [])
+  },
+})
+
 export const redisScenarios: readonly Scenario[] = [
   {
     name: 'redis create', service: 'dcs',
@@ -71,29 +97,19 @@ export const redisScenarios: readonly Scenario[] = [
   redisRestart('restart'),
   redisRestart('soft_restart'),
   redisRestart('restart', 'v1.0'),
+  redisFlush('v2'),
+  redisFlush('v1.0'),
   {
-    name: 'redis flush', service: 'dcs', prepare: redisGround,
-    act: (server, { id }) => server.dcs('PUT', '/instances/status', { action: 'flush', instances: [id] }),
-    async between(_server, ground) {
-      // A client that goes on writing: when the flush happened already, this must survive; a second flush would take it.
-      const redis = client(ground.instance)
-      ground.note = await redis.get('before') === null ? 'flushed before the kill' : 'not flushed yet'
-      await redis.set('after', 'yes')
-      redis.disconnect()
+    name: 'redis recovery', service: 'dcs', prepare: redisGround,
+    async act(_server, { pid }) {
+      // Nobody asks for it: the server dies by itself, and the observer is quick to see that.
+      process.kill(pid, 'SIGKILL')
+      await sleep(700)
+      return { status: 200, text: '', json: null, headers: new Headers() }
     },
-    async verify(server, ground, accepted) {
-      const instance = await server.running('dcs', ground.id)
-      assert.equal(nodePid(server.home, ground.id), ground.pid, 'a flush restarts nothing')
-      const redis = client(instance)
-      const [before, after] = [await redis.get('before'), await redis.get('after')]
-      const evidence = await redis.keys('sluice*')
-      await redis.select(3)
-      const elsewhere = await redis.get('before')
-      redis.disconnect()
-      if (accepted) assert.equal(before, null, 'accepted, so the data must be gone')
-      assert.equal(before, elsewhere, 'every database or none')
-      if (ground.note === 'flushed before the kill') assert.equal(after, 'yes', 'flushed twice')
-      assert.deepEqual(evidence, [])
+    async verify(server, ground) {
+      await until('another process', () => nodePid(server.home, ground.id) !== ground.pid)
+      await redisRestart('restart').verify(server, ground, true)
     },
   },
   {
@@ -134,6 +150,39 @@ const kafkaRestart = (action: 'restart' | 'soft_restart', path: 'v2' | 'v1.0' = 
   },
 })
 
+const kafkaDelete = (path: 'v2' | 'v1.0'): Scenario => ({
+  name: `kafka delete${path === 'v2' ? '' : ' v1.0'}`, service: 'dms', prepare: kafkaGround,
+  act: (server, { id }) => server.call('dms', 'POST', `/${path}/${server.project}/instances/action`, { action: 'delete', instances: [id] }),
+  async verify(server, ground, accepted) {
+    if (!accepted && (await server.dms('GET', `/instances/${ground.id}`)).json?.status === 'RUNNING') {
+      assert.equal(nodePid(server.home, ground.id), ground.pid)
+      return
+    }
+    await until('404', async () => (await server.dms('GET', `/instances/${ground.id}`)).status === 404, 30_000)
+    assert.ok(!existsSync(`${server.home}/nodes/${ground.id}-0`))
+    assert.ok(!isAlive(ground.pid), 'the process is gone')
+  },
+})
+
+const kafkaAllFailed = (path: 'v2' | 'v1.0'): Scenario => ({
+  name: path === 'v2' ? 'kafka all_failure' : 'kafka allFailure v1.0', service: 'dms',
+  async prepare(server) {
+    const good = await kafkaGround(server)
+    await server.end('SIGTERM')
+    // A java that cannot run: the creation fails for a real reason.
+    await server.start({ SLUICE_JAVA: '/bin/false' })
+    const id = await server.createKafka('broken')
+    await until('CREATEFAILED', async () => await server.status('dms', id) === 'CREATEFAILED', 120_000)
+    return { ...good, note: id }
+  },
+  act: (server) => server.call('dms', 'POST', `/${path}/${server.project}/instances/action`, { action: 'delete', [path === 'v2' ? 'all_failure' : 'allFailure']: 'kafka' }),
+  async verify(server, ground, accepted) {
+    if (accepted) await until('404', async () => (await server.dms('GET', `/instances/${ground.note}`)).status === 404, 30_000)
+    assert.equal(nodePid(server.home, ground.id), ground.pid, 'the healthy instance was touched')
+    assert.equal(await server.status('dms', ground.id), 'RUNNING')
+  },
+})
+
 export const kafkaScenarios: readonly Scenario[] = [
   {
     name: 'kafka create', service: 'dms',
@@ -153,35 +202,8 @@ export const kafkaScenarios: readonly Scenario[] = [
   kafkaRestart('restart'),
   kafkaRestart('soft_restart'),
   kafkaRestart('restart', 'v1.0'),
-  {
-    name: 'kafka delete', service: 'dms', prepare: kafkaGround,
-    act: (server, { id }) => server.dms('POST', '/instances/action', { action: 'delete', instances: [id] }),
-    async verify(server, ground, accepted) {
-      if (!accepted && (await server.dms('GET', `/instances/${ground.id}`)).json?.status === 'RUNNING') {
-        assert.equal(nodePid(server.home, ground.id), ground.pid)
-        return
-      }
-      await until('404', async () => (await server.dms('GET', `/instances/${ground.id}`)).status === 404, 30_000)
-      assert.ok(!existsSync(`${server.home}/nodes/${ground.id}-0`))
-      assert.ok(!isAlive(ground.pid), 'the process is gone')
-    },
-  },
-  {
-    name: 'kafka all_failure', service: 'dms',
-    async prepare(server) {
-      const good = await kafkaGround(server)
-      await server.end('SIGTERM')
-      // A java that cannot run: the creation fails for a real reason.
-      await server.start({ SLUICE_JAVA: '/bin/false' })
-      const id = await server.createKafka('broken')
-      await until('CREATEFAILED', async () => await server.status('dms', id) === 'CREATEFAILED', 120_000)
-      return { ...good, note: id }
-    },
-    act: (server) => server.dms('POST', '/instances/action', { action: 'delete', all_failure: 'kafka' }),
-    async verify(server, ground, accepted) {
-      if (accepted) await until('404', async () => (await server.dms('GET', `/instances/${ground.note}`)).status === 404, 30_000)
-      assert.equal(nodePid(server.home, ground.id), ground.pid, 'the healthy instance was touched')
-      assert.equal(await server.status('dms', ground.id), 'RUNNING')
-    },
-  },
+  kafkaDelete('v2'),
+  kafkaDelete('v1.0'),
+  kafkaAllFailed('v2'),
+  kafkaAllFailed('v1.0'),
 ]

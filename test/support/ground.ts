@@ -23,6 +23,7 @@ export async function testGround(locate: Locate): Promise<TestGround> {
     folder, runtime: processRuntime(join(folder, 'nodes'), locate),
     async place(ports) {
       const place = await addresses.place(ports, null, taken)
+      if (typeof place === 'string') throw new Error(place)
       for (const port of Object.values(place.ports)) taken.add(`${place.address}:${port}`)
       return place
     },

@@ -175,7 +175,7 @@ export function nodePid(home: string, instanceId: string): number {
 }
 
 /** Six free ports in a row, below the range from which systems take the ports of outgoing connections. */
-async function freeBase(): Promise<number> {
+export async function freeBase(): Promise<number> {
   for (;;) {
     const port = 10_000 + 10 * randomInt(1000)
     const open = await Promise.all([0, 1, 2, 3, 4, 5].map((k) => new Promise<boolean>((done) => { const s = connect(port + k, '127.0.0.1'); s.on('connect', () => { s.destroy(); done(true) }); s.on('error', () => done(false)) })))

@@ -49,6 +49,7 @@ async function create(plane: ControlPlane, call: Call, caller: Caller): Promise<
   const wish = readCreate(body as Body, caller)
   if (isRefused(wish)) return wish
   const views = await plane.create(wish)
+  if ('kind' in views) return refused('DCS.4911', undefined, views.reason)
   return ok({ instances: views.map(({ instance }) => ({ instance_id: instance.id, instance_name: instance.name })) })
 }
 

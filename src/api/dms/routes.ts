@@ -51,8 +51,9 @@ async function create(plane: ControlPlane, call: Call, caller: Caller): Promise<
   if (isRefused(body)) return body
   const wish = readCreate(body as Body, caller)
   if (isRefused(wish)) return wish
-  const [view] = await plane.create(wish)
-  return ok({ instance_id: view!.instance.id })
+  const views = await plane.create(wish)
+  if ('kind' in views) return refused('DMS.00400055', views.reason)
+  return ok({ instance_id: views[0]!.instance.id })
 }
 
 async function list(plane: ControlPlane, call: Call, { projectId }: Caller): Promise<Reply | Refused> {

@@ -62,9 +62,19 @@ function serverProperties(instance: Instance, node: NodeRecord, nodes: readonly 
     'auto.create.topics.enable': 'false', 'log.retention.hours': '72', 'message.max.bytes': '10485760', 'group.initial.rebalance.delay.ms': '0',
     // Thread pools of a stock broker are sized for a machine of its own.
     'num.network.threads': '2', 'num.io.threads': '4', 'background.threads': '4', 'num.recovery.threads.per.data.dir': '2', 'log.cleaner.threads': '1',
+    // Taken and zeroed at every start. The stock 128 MB cost a 4 GB broker 100 MB of resident memory; 32 MB still tell 1.2 million keys apart in one pass.
+    'log.cleaner.dedupe.buffer.size': String(Math.min(128 * mib, Math.max(16 * mib, Math.floor(instance.spec.memoryBytes / 128)))),
+    ...(nodes.length === 1 ? alone : {}),
     ...wanted,
   }
 }
+
+/**
+ * A broker that was killed may register again only when the session of its predecessor has ended, and it asks after
+ * 0.1, 0.3, 0.7, 1.5, 3.1 s and so on. With the stock 9 s the broker was back after 14 s, with this after 5. Nobody
+ * could take over its partitions meanwhile, which is what a longer session would be good for.
+ */
+const alone = { 'broker.session.timeout.ms': '2500', 'broker.heartbeat.interval.ms': '500' } as const
 
 const logging = {
   'log4j.rootLogger': 'INFO, out', 'log4j.appender.out': 'org.apache.log4j.ConsoleAppender',

@@ -46,7 +46,7 @@ export function sharedAddress(nodes: Extract<Config['nodes'], { kind: 'shared' }
       for (const name of Object.keys(ports)) {
         if (name === 'service' && wanted !== null && wanted >= nodes.firstPort && wanted <= nodes.lastPort && await free(wanted)) { chosen[name] = wanted; continue }
         while (next <= nodes.lastPort && !await free(next)) next += 1
-        if (next > nodes.lastPort) throw new Error(`no port between ${nodes.firstPort} and ${nodes.lastPort} is free on ${nodes.host}: widen SLUICE_NODE_PORTS`)
+        if (next > nodes.lastPort) return `no port between ${nodes.firstPort} and ${nodes.lastPort} is free on ${nodes.host}: delete an instance, or widen SLUICE_NODE_PORTS`
         chosen[name] = next
       }
       return { address: nodes.host, ports: chosen }

@@ -1,0 +1,31 @@
+/**
+ * The accepting half of Sluice as a process: its listeners, its control plane and its store as they are; only its worker
+ * rests, so that fifty restarts do not compete for the two cores on which their acceptance is measured.
+ * Arguments: home, port, project, number of instances.
+ */
+import { pino } from 'pino'
+import { sql } from 'kysely'
+import { readConfig } from '../../src/config.ts'
+import { controlPlane } from '../../src/control-plane.ts'
+import { readCredentials } from '../../src/home.ts'
+import { identityStore } from '../../src/identity.ts'
+import { listen } from '../../src/api/server.ts'
+import { registry } from '../../src/registry.ts'
+import { readSecrets } from '../../src/secrets.ts'
+import { ensureProject } from '../../src/store/projects.ts'
+import { fill, finishAll } from './accept-rows.ts'
+
+const [home, port, projectId, count] = process.argv.slice(2) as [string, string, string, string]
+const config = readConfig({ SLUICE_HOME: home, SLUICE_PORT: port, SLUICE_PASSWORD: 'Bench-Passw0rd', SLUICE_PROJECT_ID: projectId })
+const { db, ids } = await fill(config.home, projectId, Number(count))
+const secrets = readSecrets(config.home, null)
+const credentials = readCredentials(config)
+await ensureProject(db, { id: projectId, name: credentials.project, domain: credentials.domain })
+const plane = controlPlane({
+  db, ...registry(config, secrets), host: 'bench', seal: secrets.seal, worker: { nudge() {}, progress: () => null },
+  addresses: { async place() { throw new Error('nothing is created here') }, close() {} },
+})
+await listen({ config, plane, identity: identityStore(db, credentials), tokenKey: secrets.derive('tokens'), log: pino({ level: 'warn' }), down() {} })
+process.on('message', () => { void sql.raw(finishAll).execute(db).then(() => process.send!('finished')) })
+process.on('disconnect', () => process.exit())
+process.send!({ ids })

@@ -1,0 +1,45 @@
+/**
+ * `npm run bench [-- --only NAME] [--json FILE]`: how fast Sluice is, each figure beside the bare thing in the same run.
+ * Real servers on this machine's loopback; a few minutes on two cores; nothing is left behind. Quote the ratios: the
+ * times are those of this machine at this moment.
+ */
+import { writeFileSync } from 'node:fs'
+import { cpus, totalmem } from 'node:os'
+import { parseArgs } from 'node:util'
+import { accept } from './accept.ts'
+import { endAll } from './ground.ts'
+import { isMet, ratioOf, table, type Line } from './report.ts'
+
+/** A machine on which this takes longer has other things to do. */
+const overAfterMs = 8 * 60_000
+const topics: Readonly<Record<string, () => Promise<Line[]>>> = { accept }
+
+const { values } = parseArgs({ options: { only: { type: 'string', multiple: true }, json: { type: 'string' } } })
+const wanted = Object.keys(topics).filter((name) => values.only === undefined || values.only.includes(name))
+if (wanted.length === 0) { console.error(`--only takes ${Object.keys(topics).join(', ')}`); process.exit(2) }
+
+async function cut(why: string): Promise<void> {
+  console.error(`bench: ${why}`)
+  await endAll()
+  process.exit(1)
+}
+process.on('SIGINT', () => void cut('interrupted'))
+process.on('SIGTERM', () => void cut('interrupted'))
+setTimeout(() => void cut(`not done after ${overAfterMs / 60_000} minutes`), overAfterMs).unref()
+
+const lines: Line[] = []
+for (const name of wanted) {
+  const started = Date.now()
+  try { lines.push(...await topics[name]!()) } catch (error) {
+    process.exitCode = 1
+    console.error(`bench: ${name} could not be measured: ${(error as Error).stack}`)
+  } finally { await endAll() }
+  console.error(`${name}: ${((Date.now() - started) / 1000).toFixed(0)} s`)
+}
+console.log(table(lines))
+const result = JSON.stringify({
+  at: new Date().toISOString(), node: process.version, cpus: cpus().length, cpu: cpus()[0]?.model ?? null, memoryGb: Math.round(totalmem() / 1024 ** 3),
+  lines: lines.map((line) => ({ ...line, ratio: ratioOf(line), met: isMet(line) })),
+}, null, 2)
+if (values.json) writeFileSync(values.json, `${result}\n`)
+else console.log(`\n${result}`)
