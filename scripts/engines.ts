@@ -83,9 +83,10 @@ async function installPackages(names: readonly (keyof typeof packages.apt)[], wh
   }
   const sudo = isRoot ? [] : ['sudo', ...(interactive ? [] : ['-n'])]
   // Debian's policy hook: 101 forbids a package to start services, which would take port 6379 of every address.
+  // It goes again however this ends: left behind, it would silence every later installation.
   const quiet = '/usr/sbin/policy-rc.d'
   const ours = !existsSync(quiet)
-  const shell = `${ours ? `printf '#!/bin/sh\\nexit 101\\n' >${quiet} && chmod 755 ${quiet};` : ''} export DEBIAN_FRONTEND=noninteractive; apt-get update -qq; apt-get install -y -qq ${wanted.join(' ')}; code=$?; ${ours ? `rm -f ${quiet};` : ''} exit $code`
+  const shell = `${ours ? `trap 'rm -f ${quiet}' EXIT; trap 'exit 130' HUP INT TERM; printf '#!/bin/sh\\nexit 101\\n' >${quiet} && chmod 755 ${quiet};` : ''} export DEBIAN_FRONTEND=noninteractive; apt-get update -qq; apt-get install -y -qq ${wanted.join(' ')};`
   install(sudo[0] ?? 'sh', sudo.length > 0 ? [...sudo.slice(1), 'sh', '-c', shell] : ['-c', shell], byHand)
   // The hook holds for now, not for the next boot; only what was just installed is told not to come up by itself.
   if (names.includes('redis') && works('systemctl', '--version')) spawnSync(sudo[0] ?? 'systemctl', [...(sudo.length > 0 ? [...sudo.slice(1), 'systemctl'] : []), 'disable', 'redis-server'], { stdio: 'ignore' })

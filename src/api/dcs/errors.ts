@@ -57,7 +57,7 @@ function envelope(row: ErrorRow, path: string): Reply {
 
 /** Where the rule of the two families does not hold. */
 const twins: Readonly<Record<string, string>> = {
-  'DCS.4001': '111404001', 'DCS.3022': '111404022', 'DCS.4023': '111404023', 'DCS.5001': '111405001', 'DCS.4006': '111400007',
+  'DCS.4911': '111400054', 'DCS.4001': '111404001', 'DCS.3022': '111404022', 'DCS.4023': '111404023', 'DCS.5001': '111405001', 'DCS.4006': '111400007',
   // v1.0 never got "not running"; "not allowed in the current state" is its word for it.
   'DCS.4049': '111400026',
 }
