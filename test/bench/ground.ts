@@ -43,7 +43,11 @@ export async function addresses(home: string, count: number): Promise<string[]> 
   const own = await ownAddresses(home, { held: [], async remember(held) { blocks = held } })
   atEnd(async () => { own.close(); releaseBlocks(blocks) })
   const taken = new Set<string>()
-  for (let n = 0; n < count; n += 1) taken.add(`${(await own.place({ service: 0 }, null, taken)).address}:0`)
+  for (let n = 0; n < count; n += 1) {
+    const place = await own.place({ service: 0 }, null, taken)
+    if (typeof place === 'string') throw new Error(place)
+    taken.add(`${place.address}:0`)
+  }
   return [...taken].map((pair) => pair.slice(0, -2))
 }
 
