@@ -10,7 +10,7 @@ import { ensureEngines } from './engines.ts'
 
 const mode = process.argv[2] ?? 'all'
 const root = resolve(import.meta.dirname, '..')
-const slow = /kafka|crash|demo/
+const slow = /kafka|crash|deadline/
 
 await ensureEngines({ redis: true, kafka: mode !== 'fast', interactive: process.stdin.isTTY ?? false, log: (line) => console.log(line) })
 if (mode === 'sweep') {

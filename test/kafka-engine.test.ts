@@ -79,6 +79,8 @@ describe('kafka through the API', { concurrency: false }, () => {
     await Promise.all(bad.map((id) => until('404', async () => (await server.dms('GET', `/instances/${id}`)).status === 404)))
     assert.equal(await server.status('dms', good), 'RUNNING')
     assert.deepEqual((await server.dms('POST', '/instances/action', { action: 'delete', all_failure: 'kafka' })).json.results, [])
+    await server.end('SIGTERM')
+    await server.start()
   })
 
   test('deleted while it is starting: refused, and after that nothing is left', async () => {

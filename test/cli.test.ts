@@ -1,0 +1,127 @@
+/** The command line, as a person and as a script use it, against a real server. */
+import assert from 'node:assert/strict'
+import { spawn, spawnSync } from 'node:child_process'
+import { existsSync, readdirSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, describe, test } from 'node:test'
+import { client, isAlive, makeServer, nodePid, password, redisBody, root, until, type Server } from './support/server.ts'
+
+const bin = join(root, 'bin/sluice.js')
+
+describe('sluice', { concurrency: false }, () => {
+  let server: Server
+  let id: string
+  before(async () => { server = await makeServer(); await server.start(); id = await server.createRedis('cli-one'); await server.running('dcs', id) })
+  after(async () => { await server.destroy() })
+  // Not synchronous: the test's own clients must be able to answer meanwhile.
+  const sluice = (args: readonly string[], env: NodeJS.ProcessEnv = {}, input = ''): Promise<{ code: number | null; out: string; err: string }> => new Promise((done) => {
+    const child = spawn(process.execPath, [bin, ...args], { env: { ...server.env, ...env } })
+    let [out, err] = ['', '']
+    child.stdout.on('data', (data) => { out += data })
+    child.stderr.on('data', (data) => { err += data })
+    child.stdin.end(input)
+    child.on('exit', (code) => done({ code, out, err }))
+  })
+
+  test('creates with a password from standard input, never from an argument, and waits until it serves', async () => {
+    const r = await sluice(['dcs', 'create', 'from-stdin', '--password-stdin'], {}, `${password}\n`)
+    assert.equal(r.code, 0, r.err)
+    const [made] = JSON.parse((await sluice(['dcs', 'list', '--json'])).out).filter((i: { name: string }) => i.name === 'from-stdin')
+    const redis = client(made)
+    assert.equal(await redis.ping(), 'PONG')
+    redis.disconnect()
+    assert.match((await sluice(['dcs', 'create', '--help'])).out, /--password-stdin/)
+    assert.equal((await sluice(['dcs', 'create', 'no-secret'])).code, 2)
+  })
+
+  test('restart waits and says what happened; --json is JSON alone', async () => {
+    const pid = nodePid(server.home, id)
+    const r = await sluice(['dcs', 'restart', id, '--json'])
+    assert.equal(r.code, 0, r.err)
+    assert.equal(JSON.parse(r.out)[0].outcome, 'done')
+    assert.notEqual(nodePid(server.home, id), pid)
+    assert.match((await sluice(['dcs', 'soft-restart', id])).err, /soft_restart done/)
+  })
+
+  test('flush and delete ask; without a terminal and without --yes nothing happens and the exit code is 3', async () => {
+    const redis = client(await server.running('dcs', id))
+    await redis.set('kept', 'yes')
+    assert.equal((await sluice(['dcs', 'flush', id])).code, 3)
+    assert.equal((await sluice(['dcs', 'delete', id])).code, 3)
+    assert.equal(await redis.get('kept'), 'yes')
+    assert.equal((await sluice(['dcs', 'flush', id, '--yes'])).code, 0)
+    assert.equal(await redis.dbsize(), 0)
+    redis.disconnect()
+  })
+
+  test('a refusal is told with its code and ends with exit code 1; wrong usage with 2', async () => {
+    const r = await sluice(['dcs', 'restart', crypto.randomUUID(), id])
+    assert.equal(r.code, 1)
+    assert.match(r.err, /DCS\.3022/)
+    assert.equal((await sluice(['dcs', 'restart'])).code, 2)
+    assert.equal((await sluice(['nonsense'])).code, 2)
+    assert.equal((await sluice(['--help'])).code, 0)
+  })
+
+  test('ps, tasks and logs show processes, operations and the server\'s own words', async () => {
+    const ps = await sluice(['ps'])
+    assert.match(ps.out, new RegExp(`${id}.*running.*${nodePid(server.home, id)}.*MB`))
+    assert.match((await sluice(['dcs', 'tasks', id])).out, /flush\s+admin\s+done/)
+    assert.match((await sluice(['logs', id])).out, /Ready to accept connections/)
+    const follow = spawn(process.execPath, [bin, 'logs', id, '-f', '-n', '1'], { env: server.env })
+    let text = ''
+    follow.stdout.on('data', (data) => { text += data })
+    await until('the last line', () => text.length > 0)
+    text = ''
+    await server.dcs('PUT', '/instances/status', { action: 'restart', instances: [id] })
+    await until('new lines', () => text.includes('Redis is starting'))
+    follow.kill('SIGKILL')
+  })
+
+  test('without a server it says how to start one; with a wrong password, that it is wrong', async () => {
+    const away = await sluice(['dcs', 'list'], { SLUICE_PORT: '9' })
+    assert.equal(away.code, 1)
+    assert.match(away.err, /no Sluice server answers at .*sluice serve/)
+    const wrong = await sluice(['dcs', 'list'], { SLUICE_PASSWORD: 'wrong' })
+    assert.equal(wrong.code, 1)
+    assert.match(wrong.err, /refuses these credentials/)
+  })
+
+  test('down stops every node and the server; the next start brings them back', async () => {
+    const pid = nodePid(server.home, id)
+    await server.running('dcs', id)
+    assert.equal((await sluice(['down', '--yes'])).code, 0)
+    await server.ended()
+    assert.ok(!isAlive(pid))
+    await server.start()
+    await server.running('dcs', id)
+  })
+})
+
+test('serve --ephemeral removes everything it made when it ends', async () => {
+  const server = await makeServer()
+  const before = new Set(readdirSync(tmpdir()))
+  const child = spawn(process.execPath, [bin, 'serve', '--ephemeral'], { env: { ...server.env, SLUICE_HOME: '' }, stdio: ['ignore', 'pipe', 'inherit'] })
+  try {
+    let out = ''
+    child.stdout.on('data', (data) => { out += data })
+    const home: string = await until('the ready line', () => /home (\S+)/.exec(out)?.[1] ?? '')
+    assert.ok(!before.has(home.split('/').at(-1)!))
+    const answer = await fetch(`http://127.0.0.1:${server.base}/v3/auth/tokens`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ auth: { identity: { methods: ['password'], password: { user: { name: 'admin', password: 'Test-Passw0rd', domain: { name: 'sluice' } } } }, scope: { project: { id: server.project } } } }) })
+    const token = answer.headers.get('x-subject-token')!
+    const made = await (await fetch(`http://127.0.0.1:${server.base + 1}/v2/${server.project}/instances`, { method: 'POST', headers: { 'content-type': 'application/json', 'x-auth-token': token }, body: JSON.stringify(redisBody('shortlived')) })).json() as { instances: { instance_id: string }[] }
+    const pid = await until('the node', () => { try { return nodePid(home, made.instances[0]!.instance_id) } catch { return 0 } })
+    child.kill('SIGTERM')
+    await new Promise((done) => child.once('exit', done))
+    assert.ok(!isAlive(pid))
+    assert.ok(!existsSync(home))
+  } finally { child.kill('SIGKILL'); await server.destroy() }
+})
+
+test('the CLI runs on whatever node is installed: an older one hands over to the one it brings', () => {
+  const other = ['/usr/local/bin/node', '/usr/bin/node'].find((path) => existsSync(path)) ?? process.execPath
+  const r = spawnSync(other, [bin, '--version'], { encoding: 'utf8' })
+  assert.equal(r.status, 0, r.stderr)
+  assert.match(r.stdout, /^\d+\.\d+\.\d+/)
+})

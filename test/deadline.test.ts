@@ -1,0 +1,53 @@
+/** Never stuck: an operation that cannot get done ends at its deadline, with the cause. */
+import assert from 'node:assert/strict'
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { findRedis } from '../src/engines/redis/program.ts'
+import { readConfig } from '../src/config.ts'
+import { makeServer, nodePid, processesUnder, sleep, until } from './support/server.ts'
+
+test('a server that starts and never answers: CREATEFAILED within 120 s, with the cause, and nothing of it goes on running', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'sluice-hangs-'))
+  const program = join(folder, 'redis-server')
+  writeFileSync(program, '#!/bin/sh\n[ "$1" = --version ] && echo "Redis server v=7.0.15 sha=0 bits=64" && exit\necho "I only wait"\nexec sleep 1000\n')
+  chmodSync(program, 0o755)
+  const server = await makeServer({ SLUICE_REDIS_SERVER: program })
+  try {
+    await server.start()
+    const began = Date.now()
+    const id = await server.createRedis('never-answers')
+    const pid = await until('the process', () => { try { return nodePid(server.home, id) } catch { return 0 } })
+    await until('CREATEFAILED', async () => await server.status('dcs', id) === 'CREATEFAILED', 120_000, 200)
+    assert.ok(Date.now() - began < 120_000)
+    const { json } = await server.call('console', 'GET', `/v1/operations?instance=${id}`)
+    assert.match(json.operations[0].cause, /gave up after 90 s: nobody listens on /)
+    assert.ok(!processesUnder(server.home).includes(pid))
+    assert.equal((await server.dcs('DELETE', `/instances/${id}`)).status, 204)
+    await until('404', async () => (await server.dcs('GET', `/instances/${id}`)).status === 404)
+  } finally { await server.destroy(); rmSync(folder, { recursive: true }) }
+})
+
+test('a Redis that is frozen is called ERROR, is not killed for it, and is RUNNING again when it answers; restart helps as well', async () => {
+  await findRedis(readConfig(process.env).programs)
+  const server = await makeServer()
+  try {
+    await server.start()
+    const id = await server.createRedis('frozen')
+    await server.running('dcs', id)
+    const pid = nodePid(server.home, id)
+    process.kill(pid, 'SIGSTOP')
+    await until('ERROR', async () => await server.status('dcs', id) === 'ERROR', 90_000, 200)
+    assert.equal(nodePid(server.home, id), pid)
+    process.kill(pid, 'SIGCONT')
+    await server.running('dcs', id)
+    assert.equal(nodePid(server.home, id), pid)
+    process.kill(pid, 'SIGSTOP')
+    await sleep(50)
+    const r = await server.dcs('PUT', '/instances/status', { action: 'restart', instances: [id] })
+    assert.equal(r.json.results[0].result, 'success')
+    await server.running('dcs', id)
+    assert.notEqual(nodePid(server.home, id), pid)
+  } finally { await server.destroy() }
+})
