@@ -3,6 +3,7 @@ import { createHmac } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { hostname, tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { pino } from 'pino'
 import { readConfig, type Config } from './config.ts'
 import { hostId, prepareHome, readCredentials } from './home.ts'
@@ -25,6 +26,9 @@ import type { Logger } from './core/logger.ts'
 const rotateEveryMs = 60_000
 /** A graceful stop of every node at exit: Kafka needs a few seconds, and nobody waits longer for a shutdown. */
 const stopWithinMs = 20_000
+
+/** A step in progress usually ends within this; a server that is asked to end must. */
+const leaveWithinMs = 3000
 
 /** Runs until SIGTERM or SIGINT; prints one ready line. A mistake of the person who starts it ends in one sentence and exit code 1. */
 export async function runServer(env: NodeJS.ProcessEnv, options: { readonly ephemeral?: boolean } = {}): Promise<void> {
@@ -98,7 +102,8 @@ export async function serve(config: Config, log: Logger, down: (how: Config['onE
   return {
     async stop(exit = config.onExit) {
       await listeners.close()
-      await stopWork()
+      // What is under way is accepted and goes on at the next start: nobody has to wait for a broker's grace period.
+      await Promise.race([stopWork(), sleep(exit === 'keep' ? leaveWithinMs : stopWithinMs, undefined, { ref: false })])
       if (exit !== 'keep') {
         const instances = await hostInstances(db, host)
         const nodes = await nodesOf(db, instances.map((instance) => instance.id))

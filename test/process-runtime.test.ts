@@ -58,3 +58,25 @@ test('two homes never get the same block of addresses, and a block is guarded wh
   releaseBlocks(held.flat())
   for (const home of homes) rmSync(home, { recursive: true })
 })
+
+test('a log that grew too large is kept once beside an emptied one, and a reader that follows goes on', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'sluice-log-'))
+  const runtime = processRuntime(folder, locate)
+  const { mkdirSync, appendFileSync, statSync } = await import('node:fs')
+  mkdirSync(join(folder, 'n-0'))
+  const path = join(folder, 'n-0', 'log')
+  appendFileSync(path, `${'x'.repeat(1023)}\n`.repeat(10_300))
+  const leave = new AbortController()
+  let text = ''
+  const reading = (async () => { for await (const chunk of runtime.logs('n-0', { lines: 1, follow: true, signal: leave.signal })) text += chunk })()
+  await until('the first lines', () => text.length > 0)
+  runtime.rotateLogs()
+  assert.equal(statSync(path).size, 0)
+  assert.ok(statSync(`${path}.1`).size > 10_000_000)
+  await until('the emptied log to be seen', () => true)
+  appendFileSync(path, 'after the rotation\n')
+  await until('the new line', () => text.includes('after the rotation'))
+  leave.abort()
+  await reading
+  rmSync(folder, { recursive: true })
+})

@@ -75,7 +75,8 @@ export function startWorker({ db, engines, runtimes, owner, log }: WorkerParts):
     const row = actions[operation.action]
     const runtime = runtimes[instance.runtime]
     const step = row.step({ engine: engines[instance.engine], runtime, scratch: new Map() })
-    const deadline = Date.now() + row.deadlineMs
+    // Not the wall clock: a machine that sets it must not fail what is under way.
+    const deadline = performance.now() + row.deadlineMs
     let current = operation
     let lastError: string | null = null
     const context = (): StepContext => ({
@@ -86,7 +87,7 @@ export function startWorker({ db, engines, runtimes, owner, log }: WorkerParts):
     for (let failures = 0; !run.abort.signal.aborted && !stopping;) {
       let waitMs: number
       try {
-        const result = await step(context())
+        const result = await within(step(context()), deadline - performance.now())
         if (result === 'done') return settled({ operation, outcome: 'done', cause: null })
         waitMs = result.waitMs
         failures = 0
@@ -99,7 +100,7 @@ export function startWorker({ db, engines, runtimes, owner, log }: WorkerParts):
         log.warn({ operation: operation.id, action: operation.action, instance: instance.id, failures, reason: lastError }, 'a step failed and is tried again')
         if (failures >= row.failures) return fail(operation, instance, nodes, runtime, lastError)
       }
-      if (Date.now() > deadline) return fail(operation, instance, nodes, runtime, `gave up after ${row.deadlineMs / 1000} s: ${lastError ?? run.progress ?? 'no progress'}`)
+      if (performance.now() > deadline) return fail(operation, instance, nodes, runtime, `gave up after ${row.deadlineMs / 1000} s: ${lastError ?? run.progress ?? 'no progress'}`)
       await pause(waitMs, run.abort.signal)
     }
   }
@@ -153,6 +154,13 @@ export function startWorker({ db, engines, runtimes, owner, log }: WorkerParts):
       await Promise.all([claiming, ...[...running.values()].map((run) => run.ended)])
     },
   }
+}
+
+/** A step that never ends must not hold its instance for ever; what it still does later is fenced by generation and lease. */
+async function within<T>(step: Promise<T>, ms: number): Promise<T> {
+  let timer: NodeJS.Timeout | undefined
+  const overdue = new Promise<never>((_, reject) => { timer = setTimeout(() => reject(new TerminalError('gave up: a step did not come back')), Math.max(ms, 1000)) })
+  try { return await Promise.race([step, overdue]) } finally { clearTimeout(timer) }
 }
 
 function pause(ms: number, signal: AbortSignal): Promise<void> {
