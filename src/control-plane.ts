@@ -21,11 +21,13 @@ export interface PlaneParts {
   readonly runtimes: Readonly<Record<RuntimeName, Runtime>>
   readonly addresses: Addresses
   readonly host: string
+  /** Memory that this machine could give to new processes now, in bytes. */
+  readonly available: () => number
   readonly seal: (text: string) => string
   readonly worker: Pick<Worker, 'nudge' | 'progress'>
 }
 
-export function controlPlane({ db, engines, runtimes, addresses, host, seal, worker }: PlaneParts): ControlPlane {
+export function controlPlane({ db, engines, runtimes, addresses, host, available, seal, worker }: PlaneParts): ControlPlane {
   /** Addresses are looked for before the transaction, which awaits nothing else; creations take turns so that two never find the same. */
   let creating: Promise<unknown> = Promise.resolve()
 
@@ -34,6 +36,9 @@ export function controlPlane({ db, engines, runtimes, addresses, host, seal, wor
     const taken = await takenAddresses(db, host)
     const made: { instance: Instance; nodes: NodeRecord[]; operationId: string }[] = []
     const { password, ...spec } = wish.spec
+    // A flavor is a ceiling, so what counts is what the engine needs to start at all.
+    const needed = engines[wish.engine].leastMemoryBytes * spec.nodeCount * wish.names.length
+    if (needed > available()) return { kind: 'no room', reason: `${mib(needed)} MiB of memory are needed to start and ${mib(available())} MiB are available: ${mib(needed - available())} MiB are missing` }
     const sealedPassword = password === null ? null : seal(password)
     for (const name of wish.names) {
       const id = randomUUID()
@@ -95,7 +100,12 @@ export function controlPlane({ db, engines, runtimes, addresses, host, seal, wor
   async function views(instances: readonly Instance[]): Promise<View[]> {
     const ids = instances.map((instance) => instance.id)
     const [open, nodes] = [await openOperationsOf(db, ids), await nodesOf(db, ids)]
-    return Promise.all(instances.map(async (instance) => viewOf(instance, open.get(instance.id) ?? null, nodes.get(instance.id) ?? [], await engines[instance.engine].runsOn(instance.version))))
+    const runsOn = new Map<string, Promise<string | null>>()
+    return Promise.all(instances.map(async (instance) => {
+      const key = `${instance.engine} ${instance.version}`
+      if (!runsOn.has(key)) runsOn.set(key, engines[instance.engine].runsOn(instance.version))
+      return viewOf(instance, open.get(instance.id) ?? null, nodes.get(instance.id) ?? [], await runsOn.get(key)!)
+    }))
   }
 
   return {
@@ -161,5 +171,7 @@ function matches(view: View, filter: ListFilter): boolean {
   if (filter.address !== undefined && !nodes.some((node) => node.address === filter.address)) return false
   return (filter.tags ?? []).every((tag) => instance.tags.some((own) => own.key === tag.key && own.value === tag.value))
 }
+
+function mib(bytes: number): number { return Math.ceil(bytes / 1_048_576) }
 
 function newId(): string { return randomUUID().replaceAll('-', '') }

@@ -1,7 +1,7 @@
 /** Config → database → registry → worker and observer → listeners; and all of it back again on a signal. */
 import { createHmac } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
-import { hostname, tmpdir } from 'node:os'
+import { freemem, hostname, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { pino } from 'pino'
@@ -79,7 +79,7 @@ export async function serve(config: Config, log: Logger, down: (how: Config['onE
   const observer = startObserver({ db, engines, runtimes, host, log, opened: worker.nudge })
   runtimes.process.onExit(observer.nudge)
   const rotating = setInterval(() => runtimes.process.rotateLogs(), rotateEveryMs)
-  const plane = controlPlane({ db, engines, runtimes, addresses, host, seal: secrets.seal, worker })
+  const plane = controlPlane({ db, engines, runtimes, addresses, host, available: freemem, seal: secrets.seal, worker })
 
   async function stopWork(): Promise<void> {
     clearInterval(rotating)

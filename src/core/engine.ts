@@ -8,6 +8,8 @@ export interface Engine {
   readonly name: EngineName
   /** Listeners a node needs, with the engine's standard ports: `{ service: 6379 }`. */
   readonly ports: Readonly<Record<string, number>>
+  /** What one empty node needs to start; flavors are ceilings, never reservations. */
+  readonly leastMemoryBytes: number
   /** Pure: what should run for this instance at its present generation. */
   layout(instance: Instance, nodes: readonly NodeRecord[]): NodeSpec[]
   /**

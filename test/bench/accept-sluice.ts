@@ -21,7 +21,7 @@ const { db, ids } = await fill(config.home, projectId, Number(count))
 const secrets = readSecrets(config.home, null)
 const credentials = readCredentials(config)
 await ensureProject(db, { id: projectId, name: credentials.project, domain: credentials.domain })
-const plane = controlPlane({
+const plane = controlPlane({ available: () => Infinity,
   db, ...registry(config, secrets), host: 'bench', seal: secrets.seal, worker: { nudge() {}, progress: () => null },
   addresses: { async place() { throw new Error('nothing is created here') }, close() {} },
 })

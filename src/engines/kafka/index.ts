@@ -10,6 +10,8 @@ export function kafkaEngine(installed: () => string | null): Engine {
   return {
     name: 'kafka',
     ports: { service: 9092, controller: 9093 },
+    // Measured: 170 to 290 MiB resident, by flavor.
+    leastMemoryBytes: 300 * 1024 * 1024,
     layout,
     async probe(instance, nodes, states) {
       for (const node of nodes) {

@@ -16,6 +16,8 @@ export function redisEngine(secrets: RedisSecrets, installed: () => Promise<stri
   return {
     name: 'redis',
     ports: { service: 6379 },
+    // Measured: 8 to 13 MiB resident.
+    leastMemoryBytes: 16 * 1024 * 1024,
     layout: (instance, nodes) => layout(instance, nodes, secrets),
     async probe(instance, nodes, states) {
       for (const node of nodes) {

@@ -23,19 +23,29 @@ export function locateRedis(programs: Config['programs']): Locate {
 /** The redis-server to use. Throws one sentence with path and version when there is none or it is too old. */
 export async function findRedis(programs: Config['programs']): Promise<RedisServer> {
   if (programs.redisServer) return inspect(programs.redisServer)
+  // Every list of instances asks, and a PATH has many folders: what was found is only looked for again when it is gone.
+  if (found !== undefined && isProgram(found)) return inspect(found)
   const folders = [...(process.env['PATH'] ?? '').split(delimiter), join(programs.engineFolder, 'redis')]
   const path = folders.flatMap((folder) => [join(folder, 'redis-server'), join(folder, 'valkey-server')]).find(isProgram)
+  found = path
   if (!path) throw new Error('no redis-server was found on PATH: run "npm run engines", or set SLUICE_REDIS_SERVER to its path')
   return inspect(path)
 }
 
-const known = new Map<string, RedisServer>()
+let found: string | undefined
+const known = new Map<string, Promise<RedisServer>>()
 
+/** Fifty creations at once ask one program once. */
 async function inspect(path: string): Promise<RedisServer> {
   let stamp: string
   try { stamp = `${path}:${statSync(path).mtimeMs}` } catch { throw new Error(`${path} does not exist: SLUICE_REDIS_SERVER must name a redis-server program`) }
-  const before = known.get(stamp)
-  if (before) return before
+  const asked = known.get(stamp) ?? askVersion(path)
+  known.set(stamp, asked)
+  asked.catch(() => known.delete(stamp))
+  return asked
+}
+
+async function askVersion(path: string): Promise<RedisServer> {
   // "Redis server v=7.0.15 sha=…" or "Valkey server v=8.0.1 …"; a program that hangs is no redis-server.
   const answer = await run(path, ['--version'], { timeout: 5000 }).then((done) => done.stdout, (error: Error) => { throw new Error(`${path} cannot run: ${error.message.split('\n')[0]}`) })
   const match = /^(\w+) server v=(\d+)\.(\d+)\.(\d+)/i.exec(answer)
@@ -44,7 +54,6 @@ async function inspect(path: string): Promise<RedisServer> {
   if (Number(match[2]) < oldest[0] || (Number(match[2]) === oldest[0] && Number(match[3]) < oldest[1])) {
     throw new Error(`${path} is Redis ${server.version}, and Sluice needs ${oldest.join('.')} or later: install a newer one and set SLUICE_REDIS_SERVER to its path`)
   }
-  known.set(stamp, server)
   return server
 }
 

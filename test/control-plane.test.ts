@@ -1,0 +1,37 @@
+/** What the control plane accepts and refuses, on a real database; nothing is started here. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { controlPlane, type PlaneParts } from '../src/control-plane.ts'
+import { kafkaEngine } from '../src/engines/kafka/index.ts'
+import { redisEngine } from '../src/engines/redis/index.ts'
+import { databases } from './support/matrix.ts'
+import type { CreateWish, View } from '../src/core/control-plane.ts'
+
+const caller = { projectId: 'p', userId: 'u', userName: 'admin' }
+const wish = (more: Partial<CreateWish> = {}): CreateWish => ({
+  caller, engine: 'kafka', names: ['one'], version: '2.7', attributes: {}, tags: [],
+  spec: { flavor: 'c6.2u4g.single', memoryBytes: 4 << 30, nodeCount: 1, port: null, parameters: {}, renamedCommands: {}, password: null }, ...more,
+})
+
+for (const database of databases) {
+  test(`what does not fit is refused with the memory that is missing, and nothing is written, on ${database.name}`, async () => {
+    const { db, close } = await database.open()
+    let available = 100 * 1024 * 1024
+    let next = 1
+    const plane = controlPlane({
+      db, host: 'h', available: () => available, seal: (text) => text, worker: { nudge() {}, progress: () => null },
+      engines: { redis: redisEngine({ account: () => 'a', customer: () => null }, async () => '7.0.15'), kafka: kafkaEngine(() => '3.9.1') },
+      runtimes: {} as PlaneParts['runtimes'],
+      addresses: { async place(ports) { next += 1; return { address: `127.8.8.${next}`, ports } }, close() {} },
+    })
+    try {
+      assert.deepEqual(await plane.create(wish()), { kind: 'no room', reason: '300 MiB of memory are needed to start and 100 MiB are available: 200 MiB are missing' })
+      assert.equal((await plane.list('p', { engine: 'kafka', includeFailed: true, offset: 0, limit: 10 })).total, 0)
+      // A flavor is a ceiling: 64 GB of Redis fit where one empty Redis does.
+      const views = await plane.create(wish({ engine: 'redis', version: '7.0', names: ['a', 'b'], spec: { ...wish().spec, memoryBytes: 64 * 2 ** 30 } })) as View[]
+      assert.deepEqual(views.map((view) => view.status), ['creating', 'creating'])
+      available = 400 * 1024 * 1024
+      assert.equal((await plane.create(wish()) as View[]).length, 1)
+    } finally { await close() }
+  })
+}
