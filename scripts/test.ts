@@ -20,5 +20,5 @@ if (mode === 'sweep') {
   const files = named.length > 0 ? named : globSync('test/*.test.ts', { cwd: root }).filter((file) => mode !== 'fast' || !slow.test(file)).toSorted()
   // Two at a time: each starts servers of its own, and the machine of a contributor may have two cores.
   // The limit of a single test is for one that hangs; the slowest crash sweep needs three minutes.
-  process.exitCode = spawnSync(process.execPath, ['--test', '--test-concurrency=2', '--test-timeout=600000', ...files], { cwd: root, stdio: 'inherit' }).status ?? 1
+  process.exitCode = spawnSync(process.execPath, ['--test', '--test-force-exit', '--test-concurrency=2', '--test-timeout=600000', ...files], { cwd: root, stdio: 'inherit' }).status ?? 1
 }
