@@ -8,6 +8,7 @@ import { closeSync, existsSync, mkdirSync, openSync, readdirSync, readFileSync, 
 import { rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import type { Readable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { checkpoint } from '../../core/checkpoint.ts'
 import { isAlive, killHolder, lockHolders, readPidFile, residentBytes, signalGroup, signalProcess, type PidFile } from './identity.ts'
@@ -67,12 +68,12 @@ export function processRuntime(root: string, locate: Locate): ProcessRuntime {
     const firstStart = !existsSync(join(directory, 'pid'))
     mkdirSync(join(directory, 'data'), { recursive: true, mode: 0o700 })
     if (firstStart) for (const [path, source] of Object.entries(program.seed ?? {})) writeWhole(join(directory, path), readFileSync(source))
-    for (const [path, text] of Object.entries(spec.files)) writeWhole(join(directory, path), text)
+    for (const [path, text] of Object.entries(spec.files)) if (contents(join(directory, path)) !== text) writeWhole(join(directory, path), text)
     want(spec.id, String(spec.generation))
     checkpoint('runtime.prepared')
     const log = openSync(join(directory, 'log'), 'a', 0o600)
     const child = spawn('/bin/sh', [launcher, String(spec.generation), program.command, ...program.args, ...spec.argv], {
-      cwd: directory, detached: true, stdio: ['ignore', log, log], env: { ...plainEnvironment(), ...program.env, ...spec.env },
+      cwd: directory, detached: true, stdio: ['ignore', log, log, 'pipe'], env: { ...plainEnvironment(), ...program.env, ...spec.env },
     })
     closeSync(log)
     const ended = new Promise<number | null>((resolve, reject) => {
@@ -86,15 +87,18 @@ export function processRuntime(root: string, locate: Locate): ProcessRuntime {
     ended.catch(() => {})
     child.unref()
     checkpoint('runtime.launched')
-    const giveUp = Date.now() + launchedWithinMs
-    let code: number | null | undefined
-    void ended.then((value) => { code = value }, () => { code = 74 })
-    // The launcher keeps its number when it becomes the server, so its pid file is told from an older one.
-    while (present(spec.id)?.pid !== child.pid) {
-      if (code !== undefined) return launchFailed(spec, code)
-      if (Date.now() > giveUp) throw new Error(`the launcher of ${spec.id} did not take over within ${launchedWithinMs / 1000} s`)
-      await sleep(1)
-    }
+    const late = new AbortController()
+    const tooLate = sleep(launchedWithinMs, 'late' as const, { signal: late.signal, ref: false })
+    tooLate.catch(() => {})
+    try {
+      // Descriptor 3 is closed when the launcher becomes the server, or ends before that.
+      await Promise.race([closed(child.stdio[3] as Readable | undefined), ended, tooLate].map((sign) => sign.catch(() => {})))
+      // The launcher keeps its number when it becomes the server, so its pid file is told from an older one.
+      if (child.pid !== undefined && present(spec.id)?.pid === child.pid) return
+      const code = await Promise.race([ended.catch(() => 74), tooLate])
+      if (code === 'late') throw new Error(`the launcher of ${spec.id} did not take over within ${launchedWithinMs / 1000} s`)
+      return await launchFailed(spec, code)
+    } finally { late.abort() }
   }
 
   /** 75: somebody holds the lock. 76: overtaken, the next look decides anew. */
@@ -154,6 +158,11 @@ export function processRuntime(root: string, locate: Locate): ProcessRuntime {
   }
 }
 
+/** Resolves when the other side has closed this pipe; never when there is none, because nothing could be started. */
+function closed(pipe: Readable | undefined): Promise<unknown> {
+  return new Promise((resolve) => pipe?.resume().once('close', resolve))
+}
+
 /** Asks, waits, then kills the whole group; returns when the process is gone. */
 async function end(file: PidFile, graceMs: number): Promise<void> {
   if (graceMs > 0 && signalProcess(file, 'SIGTERM') && await gone(file, graceMs)) return
@@ -177,6 +186,11 @@ function writeWhole(path: string, text: string | Buffer): void {
   const whole = `${path}.${randomUUID()}`
   writeFileSync(whole, text, { mode: 0o600 })
   renameSync(whole, path)
+}
+
+/** A restart mostly writes what is there already, and replacing a file costs a wait for the disk. */
+function contents(path: string): string | null {
+  try { return readFileSync(path, 'utf8') } catch { return null }
 }
 
 function ensureFolder(path: string): void { mkdirSync(dirname(path), { recursive: true, mode: 0o700 }) }
