@@ -15,7 +15,13 @@ export interface Secrets {
 /** Uses SLUICE_MASTER_KEY, else the home's key file, mode 0600, made on first use. */
 export function readSecrets(home: string, masterKey: string | null): Secrets {
   const master = masterKey === null ? keyFile(join(home, 'master.key')) : Buffer.from(masterKey, 'utf8')
-  const derive = (purpose: string): Buffer => Buffer.from(hkdfSync('sha256', master, Buffer.alloc(0), `sluice ${purpose}`, 32))
+  const derived = new Map<string, Buffer>()
+  const derive = (purpose: string): Buffer => {
+    // Asked at every look at an instance; some hundred bytes each are cheaper than as many key derivations a second.
+    const known = derived.get(purpose) ?? Buffer.from(hkdfSync('sha256', master, Buffer.alloc(0), `sluice ${purpose}`, 32))
+    derived.set(purpose, known)
+    return known
+  }
   const sealing = derive('seal')
   return {
     derive,

@@ -11,9 +11,10 @@ export function flush({ engine, runtime, scratch }: Parts): Step {
   return async (context) => {
     const { instance, nodes, operation } = context
     const states = await runtime.inspect(instance.id, nodes.map((node) => node.id))
-    const missing = outdated(engine.layout(instance, nodes), states)
+    const missing = outdated(instance, nodes, states)
     if (missing.length > 0) {
-      const waits = await Promise.all(missing.map((spec) => start(context, spec, states.find((s) => s.id === spec.id)!, { force: false }, { runtime, scratch })))
+      const specs = engine.layout(instance, nodes).filter((spec) => missing.some((node) => node.id === spec.id))
+      const waits = await Promise.all(specs.map((spec) => start(context, spec, states.find((s) => s.id === spec.id)!, { force: false }, { runtime, scratch })))
       return { waitMs: Math.max(...waits) }
     }
     const health = await engine.probe(instance, nodes, states)

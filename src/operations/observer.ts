@@ -1,7 +1,7 @@
 /** Notices what changed by itself: a node that died, an engine that stopped answering. It changes nothing; it opens recoveries. */
 import { randomUUID } from 'node:crypto'
 import { appendAudit } from '../store/audit.ts'
-import { hostInstances, nodesOf, setHealth } from '../store/instances.ts'
+import { nodesOf, setHealth, settledInstances } from '../store/instances.ts'
 import { openOperations, openOperationsOf } from '../store/operations.ts'
 import { transact, type Database } from '../store/database.ts'
 import { outdated } from './converge.ts'
@@ -43,21 +43,21 @@ export function startObserver({ db, engines, runtimes, host, log, opened }: Obse
   let stopped = false
 
   async function look(): Promise<void> {
-    const instances = await hostInstances(db, host)
-    const ids = instances.map((instance) => instance.id)
-    const [open, nodes] = [await openOperationsOf(db, ids), await nodesOf(db, ids)]
-    for (const id of asked.keys()) if (!ids.includes(id)) { asked.delete(id); upSince.delete(id) }
+    // Of the others an operation takes care, or there is nothing yet to keep running.
+    const instances = await settledInstances(db, host)
+    const ids = new Set(instances.map((instance) => instance.id))
+    const nodes = await nodesOf(db, [...ids])
+    for (const id of asked.keys()) if (!ids.has(id)) { asked.delete(id); upSince.delete(id) }
     for (const instance of instances) {
-      // An operation is responsible for it, or there is nothing to keep running.
-      if (stopped || open.has(instance.id) || instance.readyAt === null) continue
+      if (stopped) return
       await judge(instance, nodes.get(instance.id) ?? []).catch((error) => log.warn({ instance: instance.id, reason: (error as Error).message }, 'an instance could not be looked at'))
     }
   }
 
   async function judge(instance: Instance, nodes: readonly NodeRecord[]): Promise<void> {
     const states = await runtimes[instance.runtime].inspect(instance.id, nodes.map((node) => node.id))
-    const dead = outdated(engines[instance.engine].layout(instance, nodes), states)
-    if (dead.length > 0) return recover(instance, states.filter((state) => dead.some((spec) => spec.id === state.id)))
+    const dead = outdated(instance, nodes, states)
+    if (dead.length > 0) return recover(instance, states.filter((state) => dead.some((node) => node.id === state.id)))
     const now = Date.now()
     const since = upSince.get(instance.id) ?? now
     upSince.set(instance.id, since)

@@ -38,6 +38,12 @@ export async function hostInstances(db: Reader, host: string): Promise<Instance[
   return (await db.selectFrom('instances').selectAll().where('host', '=', host).execute()).map(instanceOf)
 }
 
+/** Those of this host that were created and that no operation is working on: the ones nobody looks after. */
+export async function settledInstances(db: Reader, host: string): Promise<Instance[]> {
+  const open = db.selectFrom('operations').select('instance_id').where('finished_at', 'is', null)
+  return (await db.selectFrom('instances').selectAll().where('host', '=', host).where('ready_at', 'is not', null).where('id', 'not in', open).execute()).map(instanceOf)
+}
+
 export async function nodesOf(db: Reader, instanceIds: readonly string[]): Promise<Map<string, NodeRecord[]>> {
   const byInstance = new Map<string, NodeRecord[]>()
   if (instanceIds.length === 0) return byInstance
