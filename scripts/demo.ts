@@ -27,7 +27,9 @@ const work = mkdtempSync(join(tmpdir(), 'sluice-demo-'))
 const home = join(work, 'home')
 const base = await freeBase(7480)
 if (base !== 7480) console.log(`ports 7480 to 7485 are taken, so this demo uses ${base} to ${base + 5}`)
-const env = { ...process.env, SLUICE_HOME: home, SLUICE_PORT: String(base), SLUICE_LOG_LEVEL: 'error' }
+// Only the engines' paths of this environment matter here: the rest would point the demo elsewhere.
+const kept = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('SLUICE_') || /REDIS_SERVER|KAFKA_HOME|JAVA/.test(name)))
+const env = { ...kept, SLUICE_HOME: home, SLUICE_PORT: String(base), SLUICE_LOG_LEVEL: 'error' }
 let server: ChildProcess
 let gone: Promise<unknown> = Promise.resolve()
 let token = ''
@@ -152,7 +154,7 @@ async function start(extra: NodeJS.ProcessEnv = {}): Promise<void> {
   project = credentials.projectId
   const answer = await fetch(`http://127.0.0.1:${base}/v3/auth/tokens`, {
     method: 'POST', headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({ auth: { identity: { methods: ['password'], password: { user: { name: credentials.user, password: process.env['SLUICE_PASSWORD'] ?? credentials.password, domain: { name: credentials.domain } } } }, scope: { project: { id: project } } } }),
+    body: JSON.stringify({ auth: { identity: { methods: ['password'], password: { user: { name: credentials.user, password: credentials.password, domain: { name: credentials.domain } } } }, scope: { project: { id: project } } } }),
   })
   token = answer.headers.get('x-subject-token')!
   tell(`ready after ${Math.round(performance.now() - started)} ms`)

@@ -28,7 +28,7 @@ export async function ensureEngines(options: EnsureOptions): Promise<void> {
   const { programs } = readConfig(process.env)
   if (options.redis) await ensureRedis(options)
   if (!options.kafka) return
-  if (!programs.java && !works('java', '-version')) await installPackages(['java'], 'Apache Kafka runs on Java 17 or later', options)
+  if (!programs.java && !works(join(process.env['JAVA_HOME'] ?? '', process.env['JAVA_HOME'] ? 'bin/java' : 'java'), '-version')) await installPackages(['java'], 'Apache Kafka runs on Java 17 or later', options)
   if (!programs.kafkaHome && !existsSync(join(programs.engineFolder, `kafka-${kafkaVersion}`))) await installKafka(programs.engineFolder, options)
   const kafka = await findKafka(programs)
   mkdirSync(kafka.folder, { recursive: true })
@@ -67,7 +67,7 @@ async function installKafka(engineFolder: string, options: EnsureOptions): Promi
 
 const packages = {
   apt: { redis: 'redis-server', java: 'openjdk-17-jre-headless', maven: 'maven' },
-  brew: { redis: 'redis', java: 'openjdk@17', maven: 'maven' },
+  brew: { redis: 'redis', java: 'temurin', maven: 'maven' },
 } as const
 
 async function installPackages(names: readonly (keyof typeof packages.apt)[], why: string, { interactive, log }: EnsureOptions): Promise<void> {
@@ -82,11 +82,13 @@ async function installPackages(names: readonly (keyof typeof packages.apt)[], wh
     if (!interactive || !await agreed(`This needs your password for: ${byHand}. Go on?`)) throw new Error(`${why}, and ${wanted.join(', ')} is missing: run ${byHand}`)
   }
   const sudo = isRoot ? [] : ['sudo', ...(interactive ? [] : ['-n'])]
+  // A release that has no Java 17 any more has 21.
+  const newer = wanted.join(' ').replace('openjdk-17', 'openjdk-21')
   // Debian's policy hook: 101 forbids a package to start services, which would take port 6379 of every address.
   // It goes again however this ends: left behind, it would silence every later installation.
   const quiet = '/usr/sbin/policy-rc.d'
   const ours = !existsSync(quiet)
-  const shell = `${ours ? `trap 'rm -f ${quiet}' EXIT; trap 'exit 130' HUP INT TERM; printf '#!/bin/sh\\nexit 101\\n' >${quiet} && chmod 755 ${quiet};` : ''} export DEBIAN_FRONTEND=noninteractive; apt-get update -qq; apt-get install -y -qq ${wanted.join(' ')};`
+  const shell = `${ours ? `trap 'rm -f ${quiet}' EXIT; trap 'exit 130' HUP INT TERM; printf '#!/bin/sh\\nexit 101\\n' >${quiet} && chmod 755 ${quiet};` : ''} export DEBIAN_FRONTEND=noninteractive; apt-get update -qq; apt-get install -y -qq ${wanted.join(' ')} || apt-get install -y -qq ${newer}`
   install(sudo[0] ?? 'sh', sudo.length > 0 ? [...sudo.slice(1), 'sh', '-c', shell] : ['-c', shell], byHand)
   // The hook holds for now, not for the next boot; only what was just installed is told not to come up by itself.
   if (names.includes('redis') && works('systemctl', '--version')) spawnSync(sudo[0] ?? 'systemctl', [...(sudo.length > 0 ? [...sudo.slice(1), 'systemctl'] : []), 'disable', 'redis-server'], { stdio: 'ignore' })

@@ -24,6 +24,8 @@ export interface Config {
   readonly logLevel: string
 }
 
+const logLevels: readonly string[] = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']
+
 /** A configuration that cannot work; the message is for the person who set it. */
 class ConfigError extends Error {}
 
@@ -46,6 +48,9 @@ export function readConfig(env: NodeJS.ProcessEnv, options: { readonly ephemeral
   // Own addresses need a loopback that answers on the whole of 127.0.0.0/8, which only Linux gives without set-up.
   const shared = nodeHost ?? (text('SLUICE_NODE_PORTS') || platform() !== 'linux' ? '127.0.0.1' : null)
   if (shared && !isIP(shared)) throw new ConfigError('SLUICE_NODE_HOST must be an IP address: clients are told it as the instance\'s "ip"')
+  if (shared === '0.0.0.0' || shared === '::') throw new ConfigError(`SLUICE_NODE_HOST ${shared} is no address that clients can reach: name one of this machine's own`)
+  const logLevel = text('SLUICE_LOG_LEVEL') ?? 'info'
+  if (!logLevels.includes(logLevel)) throw new ConfigError(`SLUICE_LOG_LEVEL must be one of ${logLevels.join(', ')}`)
   return Object.freeze<Config>({
     home: resolve(text('SLUICE_HOME') ?? dataFolder()),
     host, port,
@@ -62,12 +67,12 @@ export function readConfig(env: NodeJS.ProcessEnv, options: { readonly ephemeral
       redisServer: text('SLUICE_REDIS_SERVER'), kafkaHome: text('SLUICE_KAFKA_HOME'), java: text('SLUICE_JAVA'),
       engineFolder: join(dataFolder(), 'engines'),
     },
-    logLevel: text('SLUICE_LOG_LEVEL') ?? 'info',
+    logLevel,
   })
 }
 
 /** Where this platform keeps a user's data. */
-function dataFolder(): string {
+export function dataFolder(): string {
   if (platform() === 'darwin') return join(homedir(), 'Library', 'Application Support', 'sluice')
   return join(process.env['XDG_DATA_HOME'] ?? join(homedir(), '.local', 'share'), 'sluice')
 }

@@ -36,6 +36,9 @@ export function controlPlane({ db, engines, runtimes, addresses, host, available
     const taken = await takenAddresses(db, host)
     const made: { instance: Instance; nodes: NodeRecord[]; operationId: string }[] = []
     const { password, ...spec } = wish.spec
+    // What is not installed at all, or cannot run, is for the creation to find out and to tell.
+    const version = await engines[wish.engine].runsOn(wish.version).catch(() => undefined)
+    if (version === null) return { kind: 'no version', reason: `the installed ${wish.engine} cannot stand in for version ${wish.version}` }
     // A flavor is a ceiling, so what counts is what the engine needs to start at all.
     const needed = engines[wish.engine].leastMemoryBytes * spec.nodeCount * wish.names.length
     if (needed > available()) return { kind: 'no room', reason: `${mib(needed)} MiB of memory are needed to start and ${mib(available())} MiB are available: ${mib(needed - available())} MiB are missing` }

@@ -27,6 +27,7 @@ for (const database of databases) {
     try {
       assert.deepEqual(await plane.create(wish()), { kind: 'no room', reason: '300 MiB of memory are needed to start and 100 MiB are available: 200 MiB are missing' })
       assert.equal((await plane.list('p', { engine: 'kafka', includeFailed: true, offset: 0, limit: 10 })).total, 0)
+      assert.deepEqual(await plane.create(wish({ engine: 'redis', version: '8.0' })), { kind: 'no version', reason: 'the installed redis cannot stand in for version 8.0' })
       // A flavor is a ceiling: 64 GB of Redis fit where one empty Redis does.
       const views = await plane.create(wish({ engine: 'redis', version: '7.0', names: ['a', 'b'], spec: { ...wish().spec, memoryBytes: 64 * 2 ** 30 } })) as View[]
       assert.deepEqual(views.map((view) => view.status), ['creating', 'creating'])

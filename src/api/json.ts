@@ -2,10 +2,10 @@
 
 export type Body = Readonly<Record<string, unknown>>
 
-/** The object in the body; `empty` without a body, `bad` for anything else: other types, other charsets, bad UTF-8, no object. */
-export function readJson(body: Buffer, contentType: string | undefined): Body | 'empty' | 'bad' {
+/** The object in the body; `empty` without a body, `type` for another content type or charset, `bad` for bad UTF-8, no JSON, no object. */
+export function readJson(body: Buffer, contentType: string | undefined): Body | 'empty' | 'type' | 'bad' {
   if (body.length === 0) return 'empty'
-  if (contentType !== undefined && !isJson(contentType)) return 'bad'
+  if (contentType !== undefined && !isJson(contentType)) return 'type'
   let value: unknown
   try { value = JSON.parse(utf8.decode(body)) } catch { return 'bad' }
   return isObject(value) ? value : 'bad'

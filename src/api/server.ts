@@ -58,7 +58,7 @@ export async function listen({ config, plane, identity, tokenKey, log, ready, do
     apps.push(app)
     try { await app.listen({ host: config.host, port }) } catch (error) {
       await close()
-      throw new Error(`port ${port} of ${config.host}, for ${service.name}, ${reason(error)}: set SLUICE_PORT to another base port, of which six in a row are used`, { cause: error })
+      throw new Error(`port ${port} of ${config.host}, for ${service.name}, ${reason(error)}: ${(error as NodeJS.ErrnoException).code === 'EADDRINUSE' ? 'set SLUICE_PORT to another base port, of which six in a row are used' : 'look at SLUICE_HOST and SLUICE_PORT'}`, { cause: error })
     }
   }
   open = true

@@ -11,8 +11,9 @@ const program = new Command('sluice')
   .version(version)
   .showHelpAfterError()
   .addHelpText('after', `
-Environment: SLUICE_HOME, SLUICE_PORT, SLUICE_PUBLIC_HOST, SLUICE_USER, SLUICE_PASSWORD, SLUICE_PROJECT, SLUICE_PROJECT_ID
-  as the server has them; generated credentials are read from credentials.json in the home.
+Environment: SLUICE_HOME, SLUICE_PORT, SLUICE_HOST, SLUICE_PUBLIC_HOST, SLUICE_USER, SLUICE_PASSWORD, SLUICE_DOMAIN,
+  SLUICE_PROJECT, SLUICE_PROJECT_ID and SLUICE_REGION as the server has them; generated credentials are read from
+  credentials.json in the home. SLUICE_INSTANCE_PASSWORD is the password of a Redis that "dcs create" makes.
 Exit codes: 0 done; 1 refused or failed; 2 wrong usage; 3 not confirmed.`)
 addServerCommands(program)
 addInstanceCommands(program, 'dcs')

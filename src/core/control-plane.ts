@@ -34,7 +34,7 @@ export interface CreateWish {
 }
 
 /** Why nothing was created; the reason is for a person. */
-export interface CreateRefusal { readonly kind: 'no room'; readonly reason: string }
+export interface CreateRefusal { readonly kind: 'no room' | 'no version'; readonly reason: string }
 
 export type Answer =
   | { readonly id: string; readonly operation: Operation }

@@ -32,6 +32,6 @@ export interface Engine {
   flush?(instance: Instance, node: NodeRecord, state: NodeState, key: string): Promise<void>
   /** Removes the evidence that `flush` left behind. */
   forgetFlush?(instance: Instance, node: NodeRecord, state: NodeState, key: string): Promise<void>
-  /** The version of the installed software that an instance of this version runs on, or null when none can. */
+  /** The version of the installed software that an instance of this version runs on; null when the installed one cannot stand in for it. Throws when none is installed. */
   runsOn(version: string): Promise<string | null>
 }

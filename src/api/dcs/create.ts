@@ -61,7 +61,7 @@ const here = 'this release of Sluice cannot do it, and will not pretend to'
 
 /** What would be a lie to accept, for nobody acts on it, is refused by its name. */
 const refusals: readonly Check[] = [
-  (body) => unless(Array.isArray(body['az_codes']) && body['az_codes'].length >= 1 && body['az_codes'].length <= 8 && body['az_codes'].every((az) => isText(az, 64) && /^[\w.-]+$/.test(az)), 'DCS.4062', 'az_codes'),
+  (body) => unless(Array.isArray(body['az_codes']) && body['az_codes'].length >= 1 && body['az_codes'].length <= 8 && body['az_codes'].every((az) => isText(az, 64) && /^[A-Za-z0-9][\w.-]*$/.test(az)), 'DCS.4062', 'az_codes'),
   (body) => unless(uuid(body['vpc_id']) !== null, 'DCS.4013'),
   (body) => unless(uuid(body['subnet_id']) !== null, 'DCS.4016'),
   (body) => unless(isAbsent(body['security_group_id']) || uuid(body['security_group_id']) !== null, 'DCS.4014'),

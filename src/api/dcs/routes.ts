@@ -40,6 +40,7 @@ const unknown = refused('DCS.3022')
 function bodyOf(call: Call): Body | Refused {
   const body = readJson(call.body, call.headers['content-type'] as string | undefined)
   if (body === 'empty') return refused('DCS.4004')
+  if (body === 'type') return refused('DCS.4005', undefined, 'the Content-Type must be application/json')
   return body === 'bad' ? refused('DCS.4005') : body
 }
 
@@ -49,7 +50,7 @@ async function create(plane: ControlPlane, call: Call, caller: Caller): Promise<
   const wish = readCreate(body as Body, caller)
   if (isRefused(wish)) return wish
   const views = await plane.create(wish)
-  if ('kind' in views) return refused('DCS.4911', undefined, views.reason)
+  if ('kind' in views) return refused(views.kind === 'no room' ? 'DCS.4911' : 'DCS.4008', undefined, views.reason)
   return ok({ instances: views.map(({ instance }) => ({ instance_id: instance.id, instance_name: instance.name })) })
 }
 

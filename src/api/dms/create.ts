@@ -50,7 +50,7 @@ const checks: readonly (readonly [fine: (body: Body) => boolean, code: string, w
   [(body) => uuid(body['subnet_id']) !== null, 'DMS.00400018'],
   [(body) => !isAbsent(body['security_group_id']), 'DMS.00400014'],
   [(body) => uuid(body['security_group_id']) !== null, 'DMS.00400046'],
-  [(body) => Array.isArray(body['available_zones']) && body['available_zones'].length > 0 && body['available_zones'].every((az) => isText(az, 64) && /^[\w.-]+$/.test(az)), 'DMS.00400042'],
+  [(body) => Array.isArray(body['available_zones']) && body['available_zones'].length > 0 && body['available_zones'].every((az) => isText(az, 64) && /^[A-Za-z0-9][\w.-]*$/.test(az)), 'DMS.00400042'],
   [(body) => findFlavor(body['product_id']) === undefined || (body['available_zones'] as unknown[]).length === 1, 'DMS.00400067'],
   [(body) => offOrAbsent(body['ssl_enable']), 'DMS.00400062', `ssl_enable: ${here}`],
   [(body) => offOrAbsent(body['enable_publicip']) && isAbsent(body['publicip_id']), 'DMS.00400128', here],

@@ -43,6 +43,7 @@ const unknown = refused('DMS.00404022')
 function bodyOf(call: Call): Body | Refused {
   const body = readJson(call.body, call.headers['content-type'] as string | undefined)
   if (body === 'empty') return refused('DMS.00400004')
+  if (body === 'type') return refused('DMS.00400005', 'the Content-Type must be application/json')
   return body === 'bad' ? refused('DMS.00400005') : body
 }
 
@@ -52,7 +53,7 @@ async function create(plane: ControlPlane, call: Call, caller: Caller): Promise<
   const wish = readCreate(body as Body, caller)
   if (isRefused(wish)) return wish
   const views = await plane.create(wish)
-  if ('kind' in views) return refused('DMS.00400055', views.reason)
+  if ('kind' in views) return refused(views.kind === 'no room' ? 'DMS.00400055' : 'DMS.00400008', views.reason)
   return ok({ instance_id: views[0]!.instance.id })
 }
 

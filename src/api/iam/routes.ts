@@ -71,6 +71,7 @@ function version(url: string): object {
 
 async function logIn(parts: IamParts, call: Call): Promise<Reply> {
   const body = readJson(call.body, call.headers['content-type'] as string | undefined)
+  if (body === 'type') return keystone(400, 'The Content-Type must be application/json.')
   if (body === 'empty' || body === 'bad') return keystone(400, 'The request body must be a JSON object.')
   const request = readTokenRequest(body)
   if (typeof request === 'string') return keystone(400, `Invalid request: ${request}.`)

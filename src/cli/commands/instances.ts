@@ -7,7 +7,7 @@ import { confirm, table } from '../output.ts'
 import { waitFor } from '../wait.ts'
 
 type Service = 'dcs' | 'dms'
-interface Result { readonly instance: string; readonly result: 'success' | 'failed'; readonly error_code?: string; readonly error_msg?: string }
+interface Result { readonly instance: string; readonly result: 'success' | 'failed'; readonly error_code?: string; readonly error_msg?: string; readonly error_ext_msg?: string | null }
 interface Flags { readonly json?: boolean; readonly wait?: boolean; readonly yes?: boolean }
 
 /** What is lost, said before it is asked for. */
@@ -19,10 +19,15 @@ const warnings: Readonly<Record<string, string>> = {
 export function addInstanceCommands(parent: Command, service: Service): void {
   const group = parent.command(service).description(service === 'dcs' ? 'Redis caches (DCS)' : 'Kafka queues (DMS)')
   const json = (command: Command): Command => command.option('--json', 'print JSON')
-  json(group.command('list').description('every instance of the project')).option('--limit <n>', 'at most this many', '1000').action(async (flags: Flags & { limit: string }) => {
+  json(group.command('list').description('every instance of the project')).action(async (flags: Flags) => {
     const client = await connect(process.env)
-    const limit = Math.min(Number(flags.limit), service === 'dcs' ? 1000 : 50)
-    const { instances } = await client.call('dcs' === service ? 'dcs' : 'dms', 'GET', `/v2/${client.projectId}/instances?limit=${limit}&include_failure=true${service === 'dms' ? '&engine=kafka' : ''}`)
+    const instances: Record<string, unknown>[] = []
+    for (let total = 1; instances.length < total;) {
+      const page = await client.call(service, 'GET', `/v2/${client.projectId}/instances?limit=50&offset=${instances.length}&include_failure=true${service === 'dms' ? '&engine=kafka' : ''}`)
+      if (page.instances.length === 0) break
+      instances.push(...page.instances)
+      total = page.instance_num
+    }
     if (flags.json) return print(instances)
     console.log(table(instances.map((i: Record<string, unknown>) => ({ ...i, id: i['instance_id'], version: i['engine_version'], address: addressOf(i) })), ['id', 'name', 'status', 'version', 'address']))
   })
@@ -32,6 +37,8 @@ export function addInstanceCommands(parent: Command, service: Service): void {
   })
   json(group.command('tasks <id>').description('what was done to an instance, newest first')).action(async (id: string, flags: Flags) => {
     const client = await connect(process.env)
+    // Asked first, so that an unknown id is told in the service's own words.
+    await client.call(service, 'GET', `/v2/${client.projectId}/instances/${id}`)
     const { operations } = await client.call('console', 'GET', `/v1/operations?instance=${id}&limit=100`)
     if (flags.json) return print(operations)
     console.log(table(operations.map((o: Record<string, unknown>) => ({ ...o, created: new Date(Number(o['created_at'])).toISOString(), outcome: o['outcome'] ?? 'running' })), ['created', 'action', 'actor', 'outcome', 'cause']))
@@ -43,7 +50,7 @@ export function addInstanceCommands(parent: Command, service: Service): void {
 
 function addCreate(group: Command, service: Service): void {
   const command = group.command('create <name>').description('a new instance; waits until it serves').option('--json', 'print JSON').option('--no-wait', 'return once it is accepted')
-  if (service === 'dcs') command.option('--engine-version <version>', 'Redis version', '7.0').option('--spec <code>', 'flavor', 'redis.single.xu1.tiny.128').option('--capacity <gb>', 'memory in GB', '0.125')
+  if (service === 'dcs') command.option('--engine-version <version>', 'Redis version', '7.0').option('--spec <code>', 'flavor', 'redis.single.xu1.tiny.128').option('--capacity <gb>', 'memory in GB; most flavors say it in their code')
     .option('--no-password', 'let clients in without a password').addOption(new Option('--password-stdin', 'read the password from standard input (or set SLUICE_INSTANCE_PASSWORD)'))
   else command.option('--engine-version <version>', 'Kafka version', '2.7').option('--product <id>', 'product', 'c6.2u4g.single').option('--storage <gb>', 'storage in GB', '100')
   command.action(async (name: string, flags: Flags & Record<string, string | boolean>) => {
@@ -54,7 +61,7 @@ function addCreate(group: Command, service: Service): void {
       const secret = flags['password'] === false ? null : flags['passwordStdin'] ? (await readAll(process.stdin)).replace(/\r?\n$/, '') : process.env['SLUICE_INSTANCE_PASSWORD']
       if (secret === undefined) throw new Complaint('a password is needed: set SLUICE_INSTANCE_PASSWORD, pipe it in with --password-stdin, or say --no-password', 2)
       const { instances } = await client.call('dcs', 'POST', `/v2/${client.projectId}/instances`, {
-        name, engine: 'Redis', engine_version: flags['engineVersion'], capacity: Number(flags['capacity']), spec_code: flags['spec'], az_codes: ['eu-de-01'], ...ids,
+        name, engine: 'Redis', engine_version: flags['engineVersion'], capacity: flags['capacity'] === undefined ? capacityOf(String(flags['spec'])) : Number(flags['capacity']), spec_code: flags['spec'], az_codes: ['eu-de-01'], ...ids,
         ...(secret === null ? { no_password_access: true } : { password: secret }),
       })
       id = instances[0].instance_id
@@ -67,7 +74,7 @@ function addCreate(group: Command, service: Service): void {
     await finish(client, service, [{ instance: id, result: 'success' }], flags)
     if (flags.wait !== false && !flags.json) {
       const shown = await client.call(service, 'GET', `/v2/${client.projectId}/instances/${id}`)
-      console.log(`${id}  ${shown.status}  ${addressOf(shown)}`)
+      console.log(`${id}  ${shown.status}  ${shown.status === 'CREATEFAILED' ? shown.cause ?? '' : addressOf(shown)}`)
     }
   })
 }
@@ -100,10 +107,17 @@ async function finish(client: Client, service: Service, results: readonly Result
   const awaited = flags.wait === false ? [] : await waitFor(client, service, accepted, flags.json ?? false)
   const outcomes = results.map((result) => ({ ...result, ...awaited.find((one) => one.id === result.instance) }))
   if (flags.json) print(outcomes)
-  for (const { instance, error_code: code, error_msg: message } of results.filter((result) => result.result === 'failed')) console.error(`${instance}  refused: ${code ?? ''} ${message ?? ''}`)
+  for (const { instance, error_code: code, error_msg: message, error_ext_msg: reason } of results.filter((result) => result.result === 'failed')) console.error(`${instance}  refused: ${code ?? ''} ${message ?? ''}${reason ? ` (${reason})` : ''}`)
   if (results.length === 0 && !flags.json) console.log('nothing to do')
   if (flags.wait === false && !flags.json) for (const id of accepted) console.log(`${id}  accepted`)
   if (results.some((result) => result.result === 'failed') || awaited.some((one) => one.outcome === 'failed')) process.exitCode = 1
+}
+
+/** `….tiny.128` are MB, `….large.4` are GB. */
+function capacityOf(specCode: string): number {
+  const [, size, number] = /\.(tiny|large)(?:\.[rp]\d)?\.(\d+)$/.exec(specCode) ?? []
+  if (number === undefined) throw new Complaint(`the flavor ${specCode} does not say its memory: add --capacity`, 2)
+  return size === 'tiny' ? Number(number) / 1024 : Number(number)
 }
 
 function addressOf(instance: Readonly<Record<string, unknown>>): string {

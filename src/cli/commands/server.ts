@@ -26,8 +26,10 @@ export function addServerCommands(program: Command): void {
     })), ['instance', 'name', 'engine', 'status', 'phase', 'pid', 'address', 'memory', 'log']))
   })
   program.command('logs <id>').description("an instance's own log").option('-f, --follow', 'go on as it grows').option('-n, --lines <n>', 'last lines to start with', '200').action(async (id: string, flags: { follow?: boolean; lines: string }) => {
+    const lines = Number(flags.lines)
+    if (!Number.isInteger(lines) || lines < 1 || lines > 10_000) throw new Complaint('--lines must be a whole number from 1 to 10000', 2)
     const client = await connect(process.env)
-    const response = await client.stream('console', `/v1/instances/${encodeURIComponent(id)}/log?lines=${Number(flags.lines)}${flags.follow ? '&follow=true' : ''}`)
+    const response = await client.stream('console', `/v1/instances/${encodeURIComponent(id)}/log?lines=${lines}${flags.follow ? '&follow=true' : ''}`)
     await response.body?.pipeTo(Writable.toWeb(process.stdout)).catch(() => {})
   })
   program.command('down').description('stop every node, then the server; data stays, and the next "serve" starts them again')

@@ -24,7 +24,11 @@ export function kafkaEngine(installed: () => string | null): Engine {
       }
       return { ok: true }
     },
-    async runsOn(version) { return (offered as readonly string[]).includes(version) ? installed() : null },
+    async runsOn(version) {
+      const found = installed()
+      if (found === null) throw new Error('Apache Kafka is not installed: run "npm run engines"')
+      return (offered as readonly string[]).includes(version) ? found : null
+    },
   }
 }
 

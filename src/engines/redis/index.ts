@@ -43,8 +43,7 @@ export function redisEngine(secrets: RedisSecrets, installed: () => Promise<stri
     flushable: (instance) => Number(instance.version.split('.')[0]) >= 4,
     flush: (instance, node, state, key) => flushOnce(target(instance, node, state), key),
     forgetFlush: (instance, node, state, key) => forgetFlush(target(instance, node, state), key),
-    // A server that cannot be found is told by the creation that needs it, not by everything that shows an instance.
-    runsOn: (version) => installed().then((found) => runnable(version, found), () => null),
+    async runsOn(version) { return runnable(version, await installed()) },
   }
 
   function target(instance: Instance, node: NodeRecord, state: NodeState): FlushTarget {

@@ -11,8 +11,10 @@ const rotateAtBytes = 10 * 1024 * 1024
 /** The lines that explain an end: the last ones, and before them the last that says it is an error. */
 export function lastLines(path: string, count = 6): string {
   const lines = tail(path).split('\n').map((line) => line.trimEnd()).filter((line) => line !== '')
-  const last = lines.slice(-count)
-  const error = lines.findLast((line) => /\b(ERROR|FATAL|Exception|Fatal|error:)|Failed|Could not/.test(line))
+  // Java prints where it happened, line by line; what happened stands above that.
+  const words = lines.filter((line) => !/^\s+at |^\s+\.\.\. \d+ more/.test(line))
+  const last = words.slice(-count)
+  const error = words.findLast((line) => /\b(ERROR|FATAL|Fatal|error:)|\w*(Exception|Error): |Failed|Could not/.test(line))
   return (error && !last.includes(error) ? [error, ...last] : last).join('\n')
 }
 
