@@ -113,7 +113,7 @@ test('what is no HTTP does not take the server down, and gets the envelope where
     let got = ''
     socket.on('data', (data) => { got += data }).on('error', () => done(got)).on('close', () => done(got))
   })
-  for (const bytes of ['\u0000\u0001\u0002', 'GET\r\n\r\n', 'FLY / HTTP/1.1\r\nHost: x\r\n\r\n', 'GET / HTTP/9.9\r\n\r\n', `GET / HTTP/1.1\r\nHost: x\r\nX: ${'y'.repeat(100_000)}\r\n\r\n`, 'PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n', 'PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n']) {
+  for (const bytes of ['\u0000\u0001\u0002', 'GET\r\n\r\n', 'GET / HTTP/9.9\r\n\r\n', `GET / HTTP/1.1\r\nHost: x\r\nX: ${'y'.repeat(100_000)}\r\n\r\n`, 'PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n', 'PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n']) {
     assert.match(await raw(bytes), /^HTTP\/1\.1 4\d\d [^]*X-Request-Id: [0-9a-f]{32}[^]*"error_code":"APIGW\.0201"/, bytes.slice(0, 30))
   }
   // A client that ends in the middle of its body.

@@ -67,3 +67,33 @@ test('closing ends idle connections at once and lets nobody hold it open', async
   agent.destroy()
   for (const socket of [idle, half]) socket.destroy()
 })
+
+/** Everything that comes back for these bytes until the server closes. */
+const raw = (text: string): Promise<string> => new Promise((done) => {
+  let answer = ''
+  const socket = connect(g.base + 1, '127.0.0.1', () => socket.write(text))
+  socket.setTimeout(5000, () => socket.destroy())
+  socket.on('data', (data) => { answer += data }).on('error', () => {}).on('close', () => done(answer))
+})
+const heads = (answer: string): string[] => [...answer.matchAll(/^HTTP\/1\.1 (\d{3})/gm)].map((match) => match[1]!)
+
+test('whatever Node\'s parser thinks of a request, the answer has a code', async () => {
+  const path = `/v2/${projectId}/instances`
+  const close = 'Host: x\r\nConnection: close\r\n\r\n'
+  for (const method of ['QUERY', 'PROPFIND', 'MKCALENDAR', 'PATCH', 'FLUSH', 'Restart']) {
+    const answer = await raw(`${method} ${path} HTTP/1.1\r\n${close}`)
+    assert.deepEqual([heads(answer), /"error_code":"([^"]+)"/.exec(answer)?.[1]], [['405'], 'DCS.5001'], `${method}: ${answer}`)
+    assert.match(await raw(`${method} /nowhere HTTP/1.1\r\n${close}`), /^HTTP\/1\.1 404 .*"DCS\.4001"/s)
+  }
+  assert.match(await raw(`get ${path} HTTP/1.1\r\n${close}`), /^HTTP\/1\.1 400 .*"APIGW\.0201"/s)
+  assert.match(await raw(`GET ${path} HTTP/1.1\r\nConnection: close\r\n\r\n`), /^HTTP\/1\.1 400 .*"APIGW\.0201"/s)
+  assert.match(await raw(`GET ${path} HTTP/1.0\r\n\r\n`), /^HTTP\/1\.1 401 .*"DCS\.1003"/s)
+  assert.match(await raw(`GET ${path} HTTP/1.1\r\nExpect: the-moon\r\n${close}`), /^HTTP\/1\.1 401 .*"DCS\.1003"/s)
+})
+
+test('rubbish behind a request does not hide what became of the request', async () => {
+  const body = JSON.stringify({ action: 'restart', instances: [g.seed('redis')] })
+  const answer = await raw(`PUT /v2/${projectId}/instances/status HTTP/1.1\r\nHost: x\r\nX-Auth-Token: ${headers['x-auth-token']}\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}}}rubbish\r\n\r\n`)
+  assert.deepEqual(heads(answer), ['200'], answer)
+  assert.match(answer, /"result":"success"/)
+})

@@ -1,6 +1,6 @@
 /** One HTTP listener for one service: the order of checks, and what no request may do to the server. */
 import { randomUUID } from 'node:crypto'
-import { STATUS_CODES, type IncomingMessage } from 'node:http'
+import { METHODS, STATUS_CODES, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { fastify, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import { authenticate, inProject, type AuthParts } from './auth.ts'
@@ -10,14 +10,20 @@ import type { Call, Reply, Route, Service } from './http.ts'
 const maxBodyBytes = 1024 * 1024
 /** A client that needs longer for a megabyte is not coming back; it must not hold a socket for ever. */
 const requestTimeoutMs = 60_000
-const methods = ['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'PATCH', 'OPTIONS', 'TRACE']
+/** All that Node's parser lets through, QUERY and MKCALENDAR included; it never passes CONNECT on. */
+const methods = METHODS.filter((method) => method !== 'CONNECT')
 
 export function serviceApp(service: Service, auth: AuthParts, log: Logger): FastifyInstance {
+  const paths = service.routes.map((route) => new RegExp(`^${route.path.replaceAll(/:[a-z_]+/g, '[^/]+')}$`))
+  const wrong = (path: string): Reply => service.refuse(paths.some((known) => known.test(path)) ? 'wrong method' : 'no route', path)
+  const underWay = new WeakMap<Socket, ServerResponse>()
   const app = fastify({
+    // Without it Node answers a missing Host by itself, without a word.
+    http: { requireHostHeader: false },
     forceCloseConnections: 'idle', requestTimeout: requestTimeoutMs, exposeHeadRoutes: false,
     genReqId: newRequestId, routerOptions: { maxParamLength: 4096, ignoreTrailingSlash: service.name === 'IAM' },
     frameworkErrors: (_error, request, reply) => { void send(reply, request.id, service.refuse('no route', request.url)) },
-    clientErrorHandler: (error: NodeJS.ErrnoException, socket) => answerMalformed(service, error, socket),
+    clientErrorHandler: (error, socket) => answerMalformed(service, wrong, error as unknown as ParserError, socket, underWay.get(socket)),
   })
   // Bodies are ours to read, for every method: a signature covers raw bytes, and Node's SDK sends GETs with a body.
   for (const method of methods) app.addHttpMethod(method, { hasBody: false, overrideExisting: true })
@@ -30,12 +36,10 @@ export function serviceApp(service: Service, auth: AuthParts, log: Logger): Fast
     const other = methods.filter((method) => !service.routes.some((route) => route.path === url && route.method === method))
     app.route({ method: other, url, handler: wrongMethod })
   }
-  const paths = service.routes.map((route) => new RegExp(`^${route.path.replaceAll(/:[a-z_]+/g, '[^/]+')}$`))
-  app.setNotFoundHandler((request, reply) => {
-    const path = pathOf(request.url)
-    if (paths.some((known) => known.test(path))) return wrongMethod(request, reply)
-    return send(reply, request.id, service.refuse('no route', path))
-  })
+  app.setNotFoundHandler((request, reply) => send(reply, request.id, wrong(pathOf(request.url))))
+  app.server.prependListener('request', (request, response) => underWay.set(request.socket, response))
+  // An expectation that nobody here meets may be ignored; Node's own 417 would have no body.
+  app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response))
   app.setErrorHandler((error, request, reply) => {
     logFault(log, service, request, error)
     return send(reply, request.id, service.refuse('fault', pathOf(request.url)))
@@ -51,7 +55,8 @@ async function serve(service: Service, auth: AuthParts, log: Logger, route: Rout
   let answer: Reply
   try {
     const body = await readBody(request.raw)
-    answer = body ? await dispatch(service, auth, route, {
+    if (request.raw.headers.host === undefined && request.raw.httpVersion === '1.1') answer = service.refuse('malformed', path)
+    else answer = body ? await dispatch(service, auth, route, {
       method: request.method, path, params: request.params as Record<string, string>, query: new URLSearchParams(request.url.slice(path.length + 1)),
       headers: request.headers, body, requestId: request.id,
     }) : service.refuse('too large', path)
@@ -115,10 +120,20 @@ function logFault(log: Logger, service: Service, request: FastifyRequest, error:
   log.error({ service: service.name, method: request.method, route: request.routeOptions.url ?? null, requestId: request.id, error: stack }, 'a request failed')
 }
 
+type ParserError = NodeJS.ErrnoException & { readonly reason?: string; readonly rawPacket?: Buffer }
+
 /** Answers what Node's parser refused, where an answer is still possible. */
-function answerMalformed(service: Service, error: NodeJS.ErrnoException, socket: Socket): void {
+function answerMalformed(service: Service, wrong: (path: string) => Reply, error: ParserError, socket: Socket, underWay: ServerResponse | undefined): void {
   if (error.code === 'ECONNRESET' || !socket.writable) { socket.destroy(); return }
-  const answer = service.refuse('malformed', '/')
+  if (underWay && !underWay.writableFinished && underWay.req.complete) {
+    // The bytes after a whole request are bad, not the request: whoever sent it must hear what became of it, not this.
+    if (!underWay.headersSent) underWay.setHeader('connection', 'close')
+    underWay.once('close', () => socket.end())
+    return
+  }
+  // Of a method that Node does not know it says no more than this; our callers may know their line is well formed.
+  const line = /method/i.test(error.reason ?? '') ? /^[A-Z][A-Za-z-]* (\/[^\s?#]*)\S* HTTP\/1\.[01]\r\n/.exec(error.rawPacket?.toString('latin1') ?? '') : null
+  const answer = line ? wrong(line[1]!) : service.refuse('malformed', '/')
   const status = { HPE_HEADER_OVERFLOW: 431, ERR_HTTP_REQUEST_TIMEOUT: 408 }[error.code ?? ''] ?? answer.status
   const body = JSON.stringify(answer.body)
   socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\nX-Request-Id: ${newRequestId()}\r\nConnection: close\r\n\r\n${body}`)
