@@ -35,6 +35,8 @@ const renewEveryMs = 2500
 const tickMs = 250
 /** Restarts mostly wait for a server to come up; two cores are busy with about this many. */
 const concurrency = 16
+/** What ends within this is settled together: nothing beside a restart, and a fraction of the commits for fifty. */
+const togetherMs = 5
 /** After a step threw: soon again, then ever later. */
 const retryMs = [50, 200, 1000, 3000]
 
@@ -66,7 +68,8 @@ export function startWorker({ db, engines, runtimes, owner, log }: WorkerParts):
       })().catch((error) => log.error({ error, operation: operation.id }, 'an operation could not be worked on')).finally(() => {
         running.delete(operation.id)
         if (serial.get(operation.instanceId) === run) serial.delete(operation.instanceId)
-        nudge()
+        // The others of its group end in the same turn, and one claim fills all of their places.
+        setImmediate(nudge)
       })
     }
   }
@@ -112,16 +115,16 @@ export function startWorker({ db, engines, runtimes, owner, log }: WorkerParts):
     await settled({ operation, outcome: 'failed', cause })
   }
 
-  // Operations of one batch end together: settling them in groups costs one commit, not fifty.
+  // Operations of one batch end together: settling them in groups costs one commit, not fifty. One that is alone waits for nobody.
   let pending: { settlement: Settlement; resolve: () => void; reject: (error: unknown) => void }[] = []
   function settled(settlement: Settlement): Promise<void> {
     return new Promise((resolve, reject) => {
       pending.push({ settlement, resolve, reject })
-      if (pending.length === 1) setImmediate(() => {
+      if (pending.length === 1) setTimeout(() => {
         const group = pending
         pending = []
         settle(db, owner, group.map((one) => one.settlement), Date.now()).then(() => group.forEach((one) => one.resolve()), (error) => group.forEach((one) => one.reject(error)))
-      })
+      }, running.size > 1 ? togetherMs : 0)
     })
   }
 

@@ -27,9 +27,10 @@ export async function instancesByIds(db: Reader, ids: readonly string[]): Promis
 
 /** Of one project and engine: another tenant's id is not found, exactly like an unknown one. */
 export async function projectInstances(db: Reader, projectId: string, engine: EngineName | null, ids?: readonly string[]): Promise<Instance[]> {
+  // Found by id alone: a planner that sees the project as well reads all of it for fifty rows.
+  if (ids) return [...(await instancesByIds(db, ids)).values()].filter((instance) => instance.projectId === projectId && (!engine || instance.engine === engine))
   let query = db.selectFrom('instances').selectAll().where('project_id', '=', projectId)
   if (engine) query = query.where('engine', '=', engine)
-  if (ids) query = query.where('id', 'in', ids)
   return (await query.orderBy('created_at', 'desc').orderBy('id').execute()).map(instanceOf)
 }
 
