@@ -103,10 +103,11 @@ export function controlPlane({ db, engines, runtimes, addresses, host, available
   async function views(instances: readonly Instance[]): Promise<View[]> {
     const ids = instances.map((instance) => instance.id)
     const [open, nodes] = [await openOperationsOf(db, ids), await nodesOf(db, ids)]
+    // A server that cannot be found is told by the creation that needs it, not by everything that shows an instance.
     const runsOn = new Map<string, Promise<string | null>>()
     return Promise.all(instances.map(async (instance) => {
       const key = `${instance.engine} ${instance.version}`
-      if (!runsOn.has(key)) runsOn.set(key, engines[instance.engine].runsOn(instance.version))
+      if (!runsOn.has(key)) runsOn.set(key, engines[instance.engine].runsOn(instance.version).catch(() => null))
       return viewOf(instance, open.get(instance.id) ?? null, nodes.get(instance.id) ?? [], await runsOn.get(key)!)
     }))
   }
