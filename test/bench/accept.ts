@@ -24,7 +24,12 @@ export async function accept(): Promise<Line[]> {
     for (let n = 0; n < 12; n += 1) await round(side, [])
   }
   await rounds({ most: 40, least: 6, ms: 20_000 }, () => run(sides.sluice), () => run(sides.bare))
-  for (const side of [sides.sluice, sides.bare]) { side.agent.destroy(); side.child.disconnect() }
+  for (const side of [sides.sluice, sides.bare]) {
+    side.agent.destroy()
+    const gone = once(side.child, 'exit')
+    side.child.disconnect()
+    await gone
+  }
   const line = (what: string, of: (side: Side) => number): Pick<Line, 'topic' | 'what' | 'sluice' | 'bare'> => ({ topic: 'accept', what, sluice: of(sides.sluice), bare: of(sides.bare) })
   const samples = sides.sluice.times.length
   return [

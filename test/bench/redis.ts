@@ -62,7 +62,7 @@ async function allRunning(server: Server, ids: readonly string[], ms = 60_000): 
     const { json } = await server.dcs('GET', '/instances/status?include_failure=true')
     if (json.createfailed_count + json.error_count > 0) throw new Error(`some failed: ${JSON.stringify(json)}`)
     return json.running_count >= ids.length
-  }, ms, 10)
+  }, ms, 20)
 }
 
 /** A million small keys, and their file rewritten, so that a start loads the compact form. */
