@@ -144,6 +144,10 @@ test('lists and tasks: paging, filters, and a clear no to what is out of range',
   assert.equal((await send('GET', `${v2}/${id}/tasks?start=2`)).json.tasks.length, 0)
   const { tasks: [task] } = (await send('GET', `${v2}/${id}/tasks`)).json
   assert.deepEqual([task.name, task.status, typeof task.params], ['restartInstance', 'CREATED', 'string'])
+  assert.deepEqual((await send('GET', `${v2}/${id}/tasks/${task.id}`)).json, { task_count: '1', tasks: [task] })
+  refusedAs(await send('GET', `${v2}/${id}/tasks/${'0'.repeat(32)}`), 404, 'DMS.00404001')
+  refusedAs(await send('GET', `${v2}/${id}/tasks/x`), 400, 'DMS.00400070')
+  refusedAs(await send('GET', `${v2}/${randomUUID()}/tasks/${task.id}`), 404, 'DMS.00404022')
   for (const query of ['start=0', 'limit=101']) refusedAs(await send('GET', `${v2}/${id}/tasks?${query}`), 400, 'DMS.00400062')
   refusedAs(await send('GET', `${v2}/${id}/tasks?begin_time=20260230000000`), 400, 'DMS.00400142')
 })

@@ -86,6 +86,8 @@ test('projects, domains and regions; the name filter is exact; a new project is 
   assert.deepEqual((await get('/v3/projects?name=eu-de')).projects.map((project: any) => project.id), [projectId])
   assert.deepEqual((await get('/v3/projects?name=eu')).projects, [])
   assert.equal((await get('/v3/auth/projects')).projects.length, 2)
+  assert.equal((await get(`/v3/projects/${projectId}`)).project.name, 'eu-de')
+  assert.equal((await get(`/v3/projects/${'e'.repeat(32)}`)).error.code, 404, 'another domain\'s project')
   assert.equal((await get(`/v3/auth/domains?name=${people.domain}`)).domains.length, 1)
   assert.equal((await get('/v3/auth/domains?name=x')).domains.length, 0)
   assert.equal((await get('/v3/regions')).regions[0].type, 'public')

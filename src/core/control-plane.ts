@@ -66,8 +66,8 @@ export interface ControlPlane {
   deleteFailed(wish: { readonly caller: Caller; readonly engine: EngineName }): Promise<Answer[]>
   list(projectId: string, filter: ListFilter): Promise<{ readonly total: number; readonly views: View[] }>
   get(projectId: string, engine: EngineName, id: string): Promise<View | null>
-  /** Newest first. null: no such instance in this project. */
-  tasks(projectId: string, engine: EngineName, id: string, page: { readonly offset: number; readonly limit: number; readonly from?: number; readonly to?: number }): Promise<{ readonly total: number; readonly tasks: TaskView[] } | null>
+  /** Newest first; with an `id` only that one. null: no such instance in this project. */
+  tasks(projectId: string, engine: EngineName, id: string, page: { readonly offset: number; readonly limit: number; readonly from?: number; readonly to?: number; readonly id?: string }): Promise<{ readonly total: number; readonly tasks: TaskView[] } | null>
   /** For `sluice ps`: every node of the project. */
   nodes(projectId: string): Promise<{ readonly view: View; readonly node: NodeRecord; readonly report: NodeReport }[]>
   /** For people and tests: operations of the project, newest first, with where they stand. */

@@ -40,10 +40,11 @@ export async function openOperationsOf(db: Database | Tx, instanceIds: readonly 
   return new Map(rows.map((row) => [row.instance_id, operationOf(row)]))
 }
 
-export async function operationsOf(db: Database, instanceId: string, page: { offset: number; limit: number; from?: number; to?: number }): Promise<{ total: number; operations: Operation[] }> {
+export async function operationsOf(db: Database, instanceId: string, page: { offset: number; limit: number; from?: number; to?: number; id?: string }): Promise<{ total: number; operations: Operation[] }> {
   let query = db.selectFrom('operations').where('instance_id', '=', instanceId)
   if (page.from !== undefined) query = query.where('created_at', '>=', page.from)
   if (page.to !== undefined) query = query.where('created_at', '<=', page.to)
+  if (page.id !== undefined) query = query.where('id', '=', page.id)
   const { total } = await query.select((q) => q.fn.countAll<number>().as('total')).executeTakeFirstOrThrow()
   const rows = await query.selectAll().orderBy('created_at', 'desc').orderBy('id').offset(page.offset).limit(page.limit).execute()
   return { total: Number(total), operations: rows.map(operationOf) }

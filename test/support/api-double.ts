@@ -97,7 +97,7 @@ export async function ground(): Promise<Ground> {
     async tasks(project, engine, id, page) {
       const one = inProject(project, engine).find((each) => each.instance.id === id)
       if (!one) return null
-      const all = one.tasks.filter((task) => task.createdAt >= (page.from ?? 0) && task.createdAt <= (page.to ?? Infinity))
+      const all = one.tasks.filter((task) => task.createdAt >= (page.from ?? 0) && task.createdAt <= (page.to ?? Infinity) && (page.id === undefined || task.id === page.id))
       return { total: all.length, tasks: all.slice(page.offset, page.offset + page.limit).map((operation) => ({ operation, progress: null })) }
     },
     async nodes(project) {

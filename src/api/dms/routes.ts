@@ -36,6 +36,7 @@ const rows: readonly (readonly [Route['method'], string, Handle])[] = [
   ['GET', '/v2/:project_id/instances/:instance_id', show],
   ['DELETE', '/v2/:project_id/instances/:instance_id', deleteOne],
   ['GET', '/v2/:project_id/instances/:instance_id/tasks', listTasks],
+  ['GET', '/v2/:project_id/instances/:instance_id/tasks/:task_id', showTask],
 ]
 
 const unknown = refused('DMS.00404022')
@@ -92,13 +93,26 @@ async function act(plane: ControlPlane, call: Call, caller: Caller, form: Form):
   return onlyRefusal(wish.action, answers) ?? ok(results(wish.action, answers, wish.ids))
 }
 
-async function listTasks(plane: ControlPlane, call: Call, { projectId }: Caller): Promise<Reply | Refused> {
+async function listTasks(plane: ControlPlane, call: Call, caller: Caller): Promise<Reply | Refused> {
   const id = uuid(call.params['instance_id'])
   if (id === null) return refused('DMS.00400061')
   const page = readTaskPage(call.query)
-  if (isRefused(page)) return page
+  return isRefused(page) ? page : tasksOf(plane, caller, id, page)
+}
+
+/** The same envelope with one entry. */
+async function showTask(plane: ControlPlane, call: Call, caller: Caller): Promise<Reply | Refused> {
+  const [id, taskId] = [uuid(call.params['instance_id']), call.params['task_id']!.toLowerCase()]
+  if (id === null) return refused('DMS.00400061')
+  if (!/^[0-9a-f]{32}$/.test(taskId)) return refused('DMS.00400070')
+  return tasksOf(plane, caller, id, { offset: 0, limit: 1, id: taskId })
+}
+
+async function tasksOf(plane: ControlPlane, { projectId }: Caller, id: string, page: Parameters<ControlPlane['tasks']>[3]): Promise<Reply | Refused> {
   const [view, found] = [await plane.get(projectId, 'kafka', id), await plane.tasks(projectId, 'kafka', id, page)]
   if (!view || !found) return unknown
+  // No document has a code for an unknown task; its address does not exist.
+  if (page.id !== undefined && found.total === 0) return refused('DMS.00404001')
   const { attributes } = view.instance
   return ok({ task_count: String(found.total), tasks: found.tasks.map((one) => task(one, { id: attributes['userId'], name: attributes['userName'] })) })
 }

@@ -47,6 +47,9 @@ const fixed = {
   ipv6_enable: false, rest_enable: false, trace_enable: false, agent_enable: false, enable_log_collection: false, dns_enable: false,
   is_logical_volume: false, message_query_inst_enable: false, kafka_security_protocol: null, kafka_public_status: 'closed', public_access_enabled: 'closed',
   storage_type: null, service_type: 'advanced', ces_version: null, port_protocols: null,
+  // In the SDK's model only.
+  kafka_private_connect_domain_name: null, public_connect_domain_name: null, public_management_connect_address: null, public_cross_vpc_info: null,
+  connector_id: null, storage_resource_id: null, disk_encrypted_key: null, support_features: null,
 } as const
 
 const taskNames: Readonly<Record<Action, string>> = {

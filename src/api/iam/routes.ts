@@ -42,6 +42,13 @@ export function iamService(parts: IamParts): Service {
       },
       { method: 'GET', path: '/v3/projects', access: 'user', handle: listProjects },
       { method: 'GET', path: '/v3/auth/projects', access: 'user', handle: listProjects },
+      {
+        method: 'GET', path: '/v3/projects/:id', access: 'user',
+        handle: async (call, { user }) => {
+          const project = (await identity.projects(user.domain.id)).find((one) => one.id === call.params['id']!.toLowerCase())
+          return project ? traced(call, { project: projectBody(parts, project) }) : keystone(404, `Could not find project: ${call.params['id']}.`)
+        },
+      },
       { method: 'POST', path: '/v3/projects', access: 'user', handle: (call, who) => makeProject(parts, call, who) },
       {
         method: 'GET', path: '/v3/auth/domains', access: 'user',
