@@ -1,5 +1,4 @@
 /** The one question that a broker is asked: who are you, and who leads what. */
-import { Connection, metadataV12 } from '@platformatic/kafka'
 import { connect } from 'node:net'
 
 export interface ClusterView {
@@ -24,6 +23,8 @@ export function listens(host: string, port: number): Promise<boolean> {
 
 /** Throws when nobody answers in time. Leaves no socket and no timer behind. */
 export async function describeCluster(host: string, port: number): Promise<ClusterView> {
+  // Imported by the first question: a home without Kafka would carry 35 MB of it, and every launch of a node copies their page tables.
+  const { Connection, metadataV12 } = await import('@platformatic/kafka')
   const connection = new Connection('sluice', { connectTimeout: answerWithinMs, requestTimeout: answerWithinMs })
   // Without a listener an error of the socket would end the process.
   connection.on('error', () => {})
