@@ -4,7 +4,7 @@
  */
 import { spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
-import { closeSync, existsSync, mkdirSync, openSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { closeSync, existsSync, mkdirSync, openSync, readdirSync, readFileSync, renameSync, writeFileSync, writeSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -24,6 +24,8 @@ export interface ProcessRuntime extends Runtime {
 }
 
 const launcher = fileURLToPath(new URL('launch.sh', import.meta.url))
+/** Room for the largest number, and for a word. */
+const generationWidth = 20
 /** A killed process is gone within milliseconds unless the disk hangs; then an error says so and the step is tried again. */
 const killedWithinMs = 10_000
 /** A launcher needs some 5 ms; a machine that swaps may need much more. */
@@ -52,7 +54,12 @@ export function processRuntime(root: string, locate: Locate): ProcessRuntime {
 
   /** What no late launcher may get past: the generation that is wanted now, or a word that no launcher was given. */
   function want(nodeId: string, generation: string): void {
-    writeWhole(join(folder(nodeId), 'generation'), `${generation}\n`)
+    const path = join(folder(nodeId), 'generation')
+    const line = `${generation.padEnd(generationWidth)}\n`
+    // In place, for every launch and stop does this and replacing a file costs a wait for the disk. Always as long as before: nobody reads half of it.
+    let file: number
+    try { file = openSync(path, 'r+') } catch { return writeWhole(path, line) }
+    try { writeSync(file, line, 0) } finally { closeSync(file) }
   }
 
   async function halt(nodeId: string, graceMs: number): Promise<void> {
