@@ -53,6 +53,18 @@ test('a fault of ours is a 500 with a code, and its log entry holds no secret', 
   } finally { await broken.listening.close() }
 })
 
+test('a request that comes in while the server closes gets an answer of the service', async () => {
+  const closing = await ground()
+  let answer = ''
+  const ended = new Promise<void>((done) => {
+    const socket = connect(closing.base + 1, '127.0.0.1', () => socket.write(`GET /v2/${projectId}/instances HTTP/1.1\r\nHost`))
+    socket.on('data', (data) => { answer += data }).on('error', () => {}).on('close', () => done())
+    setTimeout(() => { void closing.listening.close(); setTimeout(() => socket.write(': x\r\n\r\n'), 50) }, 50)
+  })
+  await ended
+  assert.match(answer, /^HTTP\/1\.1 401 .*"DCS\.1003"/s)
+})
+
 test('closing ends idle connections at once and lets nobody hold it open', async () => {
   const closing = await ground()
   const agent = new Agent({ keepAlive: true })

@@ -20,7 +20,8 @@ export function serviceApp(service: Service, auth: AuthParts, log: Logger): Fast
   const app = fastify({
     // Without it Node answers a missing Host by itself, without a word.
     http: { requireHostHeader: false },
-    forceCloseConnections: 'idle', requestTimeout: requestTimeoutMs, exposeHeadRoutes: false,
+    // What still comes in while the server closes is answered like everything else; Fastify's own 503 has no code.
+    return503OnClosing: false, forceCloseConnections: 'idle', requestTimeout: requestTimeoutMs, exposeHeadRoutes: false,
     genReqId: newRequestId, routerOptions: { maxParamLength: 4096, ignoreTrailingSlash: service.name === 'IAM' },
     frameworkErrors: (_error, request, reply) => { void send(reply, request.id, service.refuse('no route', request.url)) },
     clientErrorHandler: (error, socket) => answerMalformed(service, wrong, error as unknown as ParserError, socket, underWay.get(socket)),

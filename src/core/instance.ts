@@ -29,7 +29,7 @@ export interface Instance {
   readonly readyAt: number | null
   readonly createdAt: number
   readonly updatedAt: number
-  /** How often in a row its nodes died by themselves; 0 again after a minute of health. */
+  /** How often in a row its nodes died by themselves; counted anew after a minute without. */
   readonly crashes: number
 }
 

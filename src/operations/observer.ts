@@ -38,7 +38,6 @@ const crashesWorthSaying = 3
 
 export function startObserver({ db, engines, runtimes, host, log, opened }: ObserverParts): Observer {
   const asked = new Map<string, { at: number; silences: number }>()
-  const upSince = new Map<string, number>()
   let looking: Promise<void> | null = null
   let stopped = false
 
@@ -47,7 +46,7 @@ export function startObserver({ db, engines, runtimes, host, log, opened }: Obse
     const instances = await settledInstances(db, host)
     const ids = new Set(instances.map((instance) => instance.id))
     const nodes = await nodesOf(db, [...ids])
-    for (const id of asked.keys()) if (!ids.has(id)) { asked.delete(id); upSince.delete(id) }
+    for (const id of asked.keys()) if (!ids.has(id)) asked.delete(id)
     for (const instance of instances) {
       if (stopped) return
       await judge(instance, nodes.get(instance.id) ?? []).catch((error) => log.warn({ instance: instance.id, reason: (error as Error).message }, 'an instance could not be looked at'))
@@ -59,9 +58,6 @@ export function startObserver({ db, engines, runtimes, host, log, opened }: Obse
     const dead = outdated(instance, nodes, states)
     if (dead.length > 0) return recover(instance, states.filter((state) => dead.some((node) => node.id === state.id)))
     const now = Date.now()
-    const since = upSince.get(instance.id) ?? now
-    upSince.set(instance.id, since)
-    if (instance.crashes > 0 && now - since > forgetCrashesAfterMs) await db.updateTable('instances').set({ crashes: 0 }).where('id', '=', instance.id).execute()
     const last = asked.get(instance.id) ?? { at: now - Math.random() * askEveryMs, silences: 0 }
     asked.set(instance.id, last)
     const doubtful = last.silences > 0 || instance.health !== 'healthy'
@@ -91,8 +87,8 @@ export function startObserver({ db, engines, runtimes, host, log, opened }: Obse
 
   async function recover(instance: Instance, dead: readonly NodeState[]): Promise<void> {
     const now = Date.now()
-    upSince.delete(instance.id)
-    const crashes = instance.crashes + 1
+    // Since its last operation ended nothing touched it: read from the database, for this control plane may be young.
+    const crashes = now - instance.updatedAt > forgetCrashesAfterMs ? 1 : instance.crashes + 1
     const waitMs = backoffMs[Math.min(crashes - 1, backoffMs.length - 1)]!
     const last = dead[0]!
     const cause = [
