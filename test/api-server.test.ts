@@ -109,3 +109,12 @@ test('rubbish behind a request does not hide what became of the request', async 
   assert.deepEqual(heads(answer), ['200'], answer)
   assert.match(answer, /"result":"success"/)
 })
+
+test('clients that are refused and do not hang up lose their sockets', async () => {
+  const open = (): number => process.getActiveResourcesInfo().filter((name) => name === 'TCPSocketWrap').length
+  const before = open()
+  const sockets = Array.from({ length: 20 }, () => { const socket = connect({ host: '127.0.0.1', port: g.base + 1, allowHalfOpen: true }, () => socket.write('rubbish\r\n\r\n')); return socket.resume() })
+  await sleep(2000)
+  assert.ok(open() <= before + sockets.length, `${open() - before} sockets for ${sockets.length} clients: the server still holds its ends`)
+  for (const socket of sockets) socket.destroy()
+})

@@ -10,6 +10,7 @@ import type { Call, Reply, Route, Service } from './http.ts'
 const maxBodyBytes = 1024 * 1024
 /** A client that needs longer for a megabyte is not coming back; it must not hold a socket for ever. */
 const requestTimeoutMs = 60_000
+const lingerMs = 1000
 /** All that Node's parser lets through, QUERY and MKCALENDAR included; it never passes CONNECT on. */
 const methods = METHODS.filter((method) => method !== 'CONNECT')
 
@@ -138,4 +139,6 @@ function answerMalformed(service: Service, wrong: (path: string) => Reply, error
   const status = { HPE_HEADER_OVERFLOW: 431, ERR_HTTP_REQUEST_TIMEOUT: 408 }[error.code ?? ''] ?? answer.status
   const body = JSON.stringify(answer.body)
   socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\nX-Request-Id: ${newRequestId()}\r\nConnection: close\r\n\r\n${body}`)
+  // Whoever neither reads nor hangs up must not hold the socket; others have this long to read.
+  setTimeout(() => socket.destroy(), lingerMs).unref()
 }
