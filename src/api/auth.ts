@@ -1,5 +1,5 @@
 /** Who calls: a token or a signature, and whether the project in the path is theirs. */
-import { readClaim, signatureHolds } from './signature.ts'
+import { claimProblem, readClaim, signatureHolds } from './signature.ts'
 import { readToken } from './tokens.ts'
 import type { Call, Caller, Problem, Who } from './http.ts'
 import type { Identity } from './identity.ts'
@@ -25,9 +25,11 @@ export async function authenticate(parts: AuthParts, call: Call): Promise<Who | 
   if (typeof authorization !== 'string' || authorization === '') return 'token missing'
   const claim = readClaim(authorization)
   if (!claim) return 'bad signature'
+  const problem = claimProblem(claim, call, parts.now())
+  if (problem) return problem
   const key = await parts.identity.accessKey(claim.accessKey)
   // An unknown key is checked against a secret nobody has, so that it takes as long as a known one.
-  if (!signatureHolds(claim, key?.secret ?? parts.tokenKey.toString('hex'), call, parts.now()) || !key) return 'bad signature'
+  if (!signatureHolds(claim, key?.secret ?? parts.tokenKey.toString('hex'), call) || !key) return 'bad signature'
   const wanted = call.headers['x-project-id']
   if (wanted === undefined || wanted === '') return { user: key.user, projectId: null }
   const project = typeof wanted === 'string' ? await parts.identity.project(wanted.toLowerCase()) : null

@@ -29,7 +29,7 @@ export interface Reply {
 /** What can go wrong before a service's own checks; each service has its own code for each. */
 export type Problem =
   | 'no route' | 'wrong method' | 'too large' | 'malformed' | 'token missing' | 'token invalid' | 'token expired'
-  | 'other project' | 'bad signature' | 'bad project id' | 'fault'
+  | 'other project' | 'bad signature' | 'unsigned host' | 'stale signature' | 'bad project id' | 'fault'
 
 export type Method = 'GET' | 'POST' | 'PUT' | 'DELETE'
 

@@ -25,13 +25,18 @@ export function readClaim(authorization: string): Claim | null {
   return { accessKey: parts[1] ?? parts[2]!, scopeDate: parts[3] ?? null, signedHeaders: parts[4]!, signature: parts[5]! }
 }
 
-/** Whether the claim holds for this call at this time. Hashes the raw body. */
-export function signatureHolds(claim: Claim, secret: string, call: Call, now: number): boolean {
+/** What is wrong with a claim before any secret is looked at, so that it can be said; null when nothing is. */
+export function claimProblem(claim: Claim, call: Call, now: number): 'unsigned host' | 'stale signature' | null {
   const names = claim.signedHeaders.split(';')
-  if (!names.includes('host') || !names.includes('x-sdk-date')) return false
+  if (!names.includes('host') || !names.includes('x-sdk-date')) return 'unsigned host'
+  const at = parseDate(header(call, 'x-sdk-date') ?? '')
+  return at === null || Math.abs(now - at) > skewMs ? 'stale signature' : null
+}
+
+/** Whether a claim without a problem holds for this call. Hashes the raw body. */
+export function signatureHolds(claim: Claim, secret: string, call: Call): boolean {
+  const names = claim.signedHeaders.split(';')
   const date = header(call, 'x-sdk-date') ?? ''
-  const at = parseDate(date)
-  if (at === null || Math.abs(now - at) > skewMs) return false
   if (claim.scopeDate !== null && claim.scopeDate !== date.slice(0, 8)) return false
   const lines: string[] = []
   for (const name of names) {

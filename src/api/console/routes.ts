@@ -80,7 +80,7 @@ function refuseConsole(problem: Problem): Reply {
 const signIn = (message: string): ErrorRow => ({ status: 401, code: gateway.signature.code, message })
 const rows: Readonly<Record<Problem, ErrorRow>> = {
   'no route': gateway.noRoute, 'wrong method': gateway.wrongMethod, 'too large': gateway.tooLarge, malformed: gateway.malformed,
-  'bad signature': gateway.signature, fault: gateway.fault,
+  'bad signature': gateway.signature, 'unsigned host': gateway.unsignedHost, 'stale signature': gateway.staleSignature, fault: gateway.fault,
   'token missing': signIn('No token in the request.'), 'token invalid': signIn('Invalid token.'), 'token expired': signIn('Token expired.'),
   'other project': signIn('The token is for no project, or for another one.'), 'bad project id': signIn('Invalid project ID format.'),
 }

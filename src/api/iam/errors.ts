@@ -19,7 +19,9 @@ export function refuseIam(problem: Problem): Reply {
 /** Keystone's own sentence for every failed log-in, so that it tells nothing of what was wrong. */
 export const unauthorized = 'The request you have made requires authentication.'
 
-const gatewayRows: Readonly<Partial<Record<Problem, ErrorRow>>> = { 'bad signature': gateway.signature, 'too large': gateway.tooLarge, malformed: gateway.malformed }
+const gatewayRows: Readonly<Partial<Record<Problem, ErrorRow>>> = {
+  'bad signature': gateway.signature, 'unsigned host': gateway.unsignedHost, 'stale signature': gateway.staleSignature, 'too large': gateway.tooLarge, malformed: gateway.malformed,
+}
 const statuses: Readonly<Partial<Record<Problem, readonly [number, string]>>> = {
   'no route': [404, 'The resource could not be found.'],
   'wrong method': [405, 'The method is not allowed for the requested URL.'],
