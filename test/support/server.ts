@@ -178,10 +178,10 @@ export function nodePid(home: string, instanceId: string): number {
   return Number(readFileSync(join(home, 'nodes', `${instanceId}-0`, 'pid'), 'utf8').split(' ')[0])
 }
 
-/** Six free ports in a row, below the range from which systems take the ports of outgoing connections. */
+/** Six free ports in a row: below the range from which systems take the ports of outgoing connections, above 10080, which fetch refuses. */
 export async function freeBase(): Promise<number> {
   for (;;) {
-    const port = 10_000 + 10 * randomInt(1000)
+    const port = 11_000 + 10 * randomInt(900)
     const open = await Promise.all([0, 1, 2, 3, 4, 5].map((k) => new Promise<boolean>((done) => { const s = connect(port + k, '127.0.0.1'); s.on('connect', () => { s.destroy(); done(true) }); s.on('error', () => done(false)) })))
     if (!open.includes(true)) return port
   }
