@@ -1,5 +1,4 @@
 /** The one question that a broker is asked: who are you, and who leads what. */
-import { connect } from 'node:net'
 
 export interface ClusterView {
   readonly clusterId: string | null
@@ -11,15 +10,6 @@ export interface ClusterView {
 
 /** A broker answers from memory; one that is still loading its logs does not answer at all. */
 const answerWithinMs = 3000
-
-/** Whether anybody listens: cheaper than a client while the broker is starting. */
-export function listens(host: string, port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect({ host, port, timeout: 1000 })
-    const settle = (answer: boolean) => (): void => { socket.destroy(); resolve(answer) }
-    socket.on('connect', settle(true)).on('error', settle(false)).on('timeout', settle(false))
-  })
-}
 
 /** Throws when nobody answers in time. Leaves no socket and no timer behind. */
 export async function describeCluster(host: string, port: number): Promise<ClusterView> {

@@ -1,6 +1,7 @@
 /** Kafka queues: how they are laid out and asked. */
 import { clusterId, layout, nodeId } from './layout.ts'
-import { describeCluster, listens } from './admin.ts'
+import { describeCluster } from './admin.ts'
+import { listens } from '../../core/listens.ts'
 import type { Engine, NodeHealth } from '../../core/engine.ts'
 
 /** What DMS offers; the installed release, which still speaks to the clients of all of them, serves each. */

@@ -1,9 +1,9 @@
 /** Redis caches: how they are laid out, asked, stopped and emptied. */
-import { connect } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { flushOnce, forgetFlush, type FlushTarget } from './flush.ts'
 import { layout, type RedisSecrets } from './layout.ts'
-import { withSession } from './client.ts'
+import { listens } from '../../core/listens.ts'
+import { parseInfo, withSession } from './client.ts'
 import { runnable } from './versions.ts'
 import type { Engine, NodeHealth } from '../../core/engine.ts'
 import type { Instance, NodeRecord } from '../../core/instance.ts'
@@ -36,7 +36,7 @@ export function redisEngine(secrets: RedisSecrets, installed: () => Promise<stri
         }
         const giveUp = Date.now() + settleWithinMs
         const settled = (now: Readonly<Record<string, string>>): boolean => now['aof_enabled'] !== '1' || (now['aof_buffer_length'] === '0' && now['aof_pending_bio_fsync'] === '0')
-        for (let now = info; !settled(now) && Date.now() < giveUp; await sleep(5)) now = Object.fromEntries(String(await redis.info('persistence')).split('\r\n').map((line) => line.split(':') as [string, string]))
+        for (let now = info; !settled(now) && Date.now() < giveUp; await sleep(5)) now = parseInfo(await redis.info('persistence'))
       }).catch(() => {})
       return true
     },
@@ -64,12 +64,4 @@ async function probeNode(node: NodeRecord, state: NodeState | undefined, passwor
       return { ok: true }
     })
   } catch (error) { return { ok: false, reason: `${where}: ${(error as Error).message}` } }
-}
-
-function listens(host: string, port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect({ host, port, timeout: 1000 })
-    const settle = (answer: boolean) => (): void => { socket.destroy(); resolve(answer) }
-    socket.on('connect', settle(true)).on('error', settle(false)).on('timeout', settle(false))
-  })
 }
