@@ -2,16 +2,14 @@
  * Nodes as plain processes of this machine. Each has a directory with its lock, its generation, its pid file, its log
  * and its data; what runs is read from there and from the kernel, so a control plane that was killed finds everything.
  */
-import { spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { closeSync, existsSync, mkdirSync, openSync, readdirSync, readFileSync, renameSync, writeFileSync, writeSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
-import type { Readable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { checkpoint } from '../../core/checkpoint.ts'
 import { isAlive, killHolder, lockHolders, readPidFile, residentBytes, signalGroup, signalProcess, type PidFile } from './identity.ts'
+import { spawner } from './spawner.ts'
 import { withHint } from './hints.ts'
 import { lastLines, read, rotate } from './log.ts'
 import type { Locate, NodeReport, NodeSpec, NodeState, Runtime } from '../../core/runtime.ts'
@@ -23,15 +21,15 @@ export interface ProcessRuntime extends Runtime {
   onExit(listener: (nodeId: string) => void): void
 }
 
-const launcher = fileURLToPath(new URL('launch.sh', import.meta.url))
 /** Room for the largest number, and for a word. */
 const generationWidth = 20
 /** A killed process is gone within milliseconds unless the disk hangs; then an error says so and the step is tried again. */
 const killedWithinMs = 10_000
-/** A launcher needs some 5 ms; a machine that swaps may need much more. */
+/** A launcher needs some 2 ms; a machine that swaps may need much more. */
 const launchedWithinMs = 10_000
 
 export function processRuntime(root: string, locate: Locate): ProcessRuntime {
+  const spawning = spawner()
   const exits = new Map<string, { pid: number; code: number | null }>()
   const listeners: ((nodeId: string) => void)[] = []
   const folder = (nodeId: string): string => join(root, nodeId)
@@ -78,31 +76,23 @@ export function processRuntime(root: string, locate: Locate): ProcessRuntime {
     for (const [path, text] of Object.entries(spec.files)) if (contents(join(directory, path)) !== text) writeWhole(join(directory, path), text)
     want(spec.id, String(spec.generation))
     checkpoint('runtime.prepared')
-    const log = openSync(join(directory, 'log'), 'a', 0o600)
-    const child = spawn('/bin/sh', [launcher, String(spec.generation), program.command, ...program.args, ...spec.argv], {
-      cwd: directory, detached: true, stdio: ['ignore', log, log, 'pipe'], env: { ...plainEnvironment(), ...program.env, ...spec.env },
+    const started = await spawning.launch({
+      directory, generation: spec.generation,
+      command: [program.command, ...program.args, ...spec.argv], env: { ...plainEnvironment(), ...program.env, ...spec.env },
     })
-    closeSync(log)
-    const ended = new Promise<number | null>((resolve, reject) => {
-      child.once('error', reject)
-      child.once('exit', (code) => {
-        exits.set(spec.id, { pid: child.pid!, code })
-        resolve(code)
-        for (const listener of listeners) listener(spec.id)
-      })
+    void started.ended.then((code) => {
+      exits.set(spec.id, { pid: started.pid, code })
+      for (const listener of listeners) listener(spec.id)
     })
-    ended.catch(() => {})
-    child.unref()
     checkpoint('runtime.launched')
     const late = new AbortController()
-    const tooLate = sleep(launchedWithinMs, 'late' as const, { signal: late.signal, ref: false })
+    const tooLate = sleep(launchedWithinMs, 'late' as const, { signal: late.signal })
     tooLate.catch(() => {})
     try {
-      // Descriptor 3 is closed when the launcher becomes the server, or ends before that.
-      await Promise.race([closed(child.stdio[3] as Readable | undefined), ended, tooLate].map((sign) => sign.catch(() => {})))
-      // The launcher keeps its number when it becomes the server, so its pid file is told from an older one.
-      if (child.pid !== undefined && present(spec.id)?.pid === child.pid) return
-      const code = await Promise.race([ended.catch(() => 74), tooLate])
+      await Promise.race([started.begun, tooLate])
+      // It keeps its number when it becomes the server, so its pid file is told from an older one.
+      if (present(spec.id)?.pid === started.pid) return
+      const code = await Promise.race([started.ended, tooLate])
       if (code === 'late') throw new Error(`the launcher of ${spec.id} did not take over within ${launchedWithinMs / 1000} s`)
       return await launchFailed(spec, code)
     } finally { late.abort() }
@@ -163,11 +153,6 @@ export function processRuntime(root: string, locate: Locate): ProcessRuntime {
     rotateLogs() { for (const name of readdirSync(root)) rotate(join(folder(name), 'log')) },
     onExit(listener) { listeners.push(listener) },
   }
-}
-
-/** Resolves when the other side has closed this pipe; never when there is none, because nothing could be started. */
-function closed(pipe: Readable | undefined): Promise<unknown> {
-  return new Promise((resolve) => pipe?.resume().once('close', resolve))
 }
 
 /** Asks, waits, then kills the whole group; returns when the process is gone. */

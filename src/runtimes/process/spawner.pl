@@ -1,0 +1,114 @@
+# perl spawner.pl
+#
+# Starts the servers of nodes for as long as its standard input stays open. A process of its own, because a fork of the
+# whole control plane costs it some 4 ms each time; in perl, because flock, setsid and exec need a program that has
+# them, and Debian and macOS always bring this one.
+#
+# Reads requests: a length of 4 bytes (big-endian), then words separated by NUL: key, directory, generation, how many
+# words the command has, the command, and NAME=VALUE for each variable of its environment.
+# Writes lines: "failed KEY" (no process could be made), "pid KEY PID", "begun PID" (it has become the server, or ended
+# before that), "ended PID CODE" (CODE is "-" after a signal).
+#
+# A started process takes the node's lock, says who it is, and becomes the server. The lock is on descriptor 9, which
+# the server inherits and never closes: while it or a child of it lives, no second one gets past that point, even when
+# the control plane was killed between two of its steps and asks for the same generation again.
+use strict;
+use warnings;
+use Fcntl qw(:flock);
+use POSIX ();
+
+my $lock_taken = 75;
+my $overtaken = 76;
+my $lock_descriptor = 9;
+my %begun;    # read end of the pipe that closes with exec, by pid
+
+# Taken, so that no pipe of ours gets the number.
+open my $nothing, '<', '/dev/null' or die "/dev/null: $!";
+POSIX::dup2(fileno $nothing, $lock_descriptor) // die "no descriptor: $!";
+pipe(my $wake_read, my $wake_write) or die "no pipe: $!";
+$_->blocking(0) for $wake_read, $wake_write;
+$SIG{CHLD} = sub { syswrite $wake_write, 'x' };
+$| = 1;
+
+my $buffer = '';
+my $open = 1;
+while ($open) {
+  my $wanted = '';
+  vec($wanted, fileno $_, 1) = 1 for *STDIN, $wake_read, values %begun;
+  next if select($wanted, undef, undef, undef) < 0;
+  if (vec($wanted, fileno $wake_read, 1)) { 1 while sysread $wake_read, my $gone, 512 }
+  for my $pid (keys %begun) { begun($pid) if vec($wanted, fileno $begun{$pid}, 1) }
+  reap();
+  next unless vec($wanted, fileno STDIN, 1);
+  $open = sysread STDIN, $buffer, 65536, length $buffer;
+  while (length $buffer >= 4 && length $buffer >= 4 + unpack 'N', $buffer) {
+    start(split /\0/, substr(substr($buffer, 0, 4 + unpack('N', $buffer), ''), 4), -1);
+  }
+}
+
+sub begun {
+  my ($pid) = @_;
+  delete $begun{$pid} and print "begun $pid\n";
+}
+
+sub reap {
+  while ((my $pid = waitpid -1, POSIX::WNOHANG) > 0) {
+    begun($pid);
+    print "ended $pid ", ($? & 127 ? '-' : $? >> 8), "\n";
+  }
+}
+
+sub start {
+  my ($key, $directory, $generation, $count, @rest) = @_;
+  my @command = splice @rest, 0, $count;
+  pipe(my $read, my $write) or return print "failed $key\n";
+  my $pid = fork;
+  return print "failed $key\n" unless defined $pid;
+  if ($pid) {
+    $begun{$pid} = $read;
+    print "pid $key $pid\n";
+    return;
+  }
+  # Never back into the loop, whatever goes wrong.
+  eval { become($directory, $generation, \@command, \@rest) };
+  print STDERR $@;
+  POSIX::_exit(74);
+}
+
+sub become {
+  my ($directory, $generation, $command, $environment) = @_;
+  $SIG{CHLD} = 'DEFAULT';
+  POSIX::setsid();
+  umask 077;
+  chdir $directory or die "$directory: $!\n";
+  open STDIN, '<', '/dev/null' or die "/dev/null: $!\n";
+  open STDOUT, '>>', 'log' or die "log: $!\n";
+  open STDERR, '>&', \*STDOUT or die "log: $!\n";
+  open my $lock, '>>', 'lock' or die "lock: $!\n";
+  flock $lock, LOCK_EX | LOCK_NB or POSIX::_exit($lock_taken);
+  # A copy shares the lock, and lives through exec.
+  POSIX::dup2(fileno $lock, $lock_descriptor) // die "lock: $!\n";
+  # One that was overtaken (by a later restart, a stop, a removal) must not bring back an older generation.
+  open my $wanted, '<', 'generation' or POSIX::_exit($overtaken);
+  (my $line = <$wanted> // '') =~ s/\s+$//;
+  $line eq $generation or POSIX::_exit($overtaken);
+  open my $file, '>', 'pid' or die "pid: $!\n";
+  print $file "$$ $generation ", identity(), "\n";
+  close $file or die "pid: $!\n";
+  %ENV = map { split /=/, $_, 2 } @$environment;
+  exec { $command->[0] } @$command or die "$command->[0] cannot be run: $!\n";
+}
+
+# Boot and start time: what tells this process from a later one with the same number.
+sub identity {
+  if (open my $stat, '<', "/proc/$$/stat") {
+    open my $boot, '<', '/proc/sys/kernel/random/boot_id' or die "boot_id: $!\n";
+    chomp(my $id = <$boot>);
+    # Field 22; the name in parentheses may hold spaces, so count from behind it.
+    my ($fields) = <$stat> =~ /.*\) (.*)/;
+    return "$id " . (split / /, $fields)[19];
+  }
+  my ($boot) = `sysctl -n kern.boottime` =~ /(\d+)/;
+  chomp(my $started = `ps -o lstart= -p $$`);
+  return "$boot $started";
+}
