@@ -2,11 +2,11 @@
 import { randomUUID } from 'node:crypto'
 import { appendAudit } from './store/audit.ts'
 import { bumpGenerations, openOperations, openOperationsOf, operationsOf, projectOperations, replaceRecoveries } from './store/operations.ts'
-import { insertInstances, nodesOf, projectInstances, takenAddresses } from './store/instances.ts'
+import { insertInstances, nodesOf, projectInstances, takenAddresses, tally } from './store/instances.ts'
 import { transact, type Database } from './store/database.ts'
 import { actions } from './operations/actions.ts'
 import { refusalOf } from './core/refusal.ts'
-import { statusOf } from './core/status.ts'
+import { statusOf, type Status } from './core/status.ts'
 import type { Addresses } from './core/addresses.ts'
 import type { Answer, Caller, ControlPlane, CreateRefusal, CreateWish, ListFilter, View } from './core/control-plane.ts'
 import type { Engine } from './core/engine.ts'
@@ -126,6 +126,14 @@ export function controlPlane({ db, engines, runtimes, addresses, host, available
     async list(projectId, filter) {
       const all = (await views(await projectInstances(db, projectId, filter.engine))).filter((view) => matches(view, filter))
       return { total: all.length, views: all.slice(filter.offset, filter.offset + filter.limit) }
+    },
+    async count(projectId, engine) {
+      const counts = new Map<Status, number>()
+      for (const group of await tally(db, projectId, engine)) {
+        const status = statusOf(group, group.open && { action: group.open })
+        counts.set(status, (counts.get(status) ?? 0) + group.count)
+      }
+      return counts
     },
     async get(projectId, engine, id) {
       const [instance] = await projectInstances(db, projectId, engine, [id])

@@ -65,6 +65,8 @@ export interface ControlPlane {
   /** Deletes every instance of the project and engine whose creation failed. */
   deleteFailed(wish: { readonly caller: Caller; readonly engine: EngineName }): Promise<Answer[]>
   list(projectId: string, filter: ListFilter): Promise<{ readonly total: number; readonly views: View[] }>
+  /** How many instances have each status; one that none has is absent. */
+  count(projectId: string, engine: EngineName): Promise<ReadonlyMap<Status, number>>
   get(projectId: string, engine: EngineName, id: string): Promise<View | null>
   /** Newest first; with an `id` only that one. null: no such instance in this project. */
   tasks(projectId: string, engine: EngineName, id: string, page: { readonly offset: number; readonly limit: number; readonly from?: number; readonly to?: number; readonly id?: string }): Promise<{ readonly total: number; readonly tasks: TaskView[] } | null>

@@ -13,7 +13,7 @@ const pauseBeforeLaunchMs = [0, 250, 1000]
 /** How soon to look again at a server that is starting; an empty Redis needs some 20 ms. */
 const lookAgainMs = 4
 /** One that takes long is looked at less often: what that adds is a small part of what it took, and the looks of sixteen starts at once are no load. */
-const lookAgainPart = 0.08
+const lookAgainPart = 0.15
 const lookAgainAtMostMs = 25
 
 /** Nodes behind the instance's generation, or not running at all. Pure, and cheap: it is asked of every instance twice a second. */

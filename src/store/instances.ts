@@ -1,6 +1,7 @@
 /** Instances, their nodes and the addresses these hold. */
 import { type Database, type Tx } from './database.ts'
 import type { AddressRow, InstanceRow, NodeRow } from './tables.ts'
+import type { Action } from '../core/operation.ts'
 import type { EngineName, Health, Instance, NodeRecord } from '../core/instance.ts'
 
 type Reader = Database | Tx
@@ -32,6 +33,17 @@ export async function projectInstances(db: Reader, projectId: string, engine: En
   let query = db.selectFrom('instances').selectAll().where('project_id', '=', projectId)
   if (engine) query = query.where('engine', '=', engine)
   return (await query.orderBy('created_at', 'desc').orderBy('id').execute()).map(instanceOf)
+}
+
+export interface Tally extends Pick<Instance, 'readyAt' | 'health'> { readonly open: Action | null; readonly count: number }
+
+/** How many instances share the facts that their status follows from. Asked by people who wait for fifty, so counted where they are. */
+export async function tally(db: Reader, projectId: string, engine: EngineName): Promise<Tally[]> {
+  const rows = await db.selectFrom('instances as i').leftJoin('operations as o', (join) => join.onRef('o.instance_id', '=', 'i.id').on('o.finished_at', 'is', null))
+    .select((q) => ['i.health', 'o.action', q.fn.max('i.ready_at').as('ready_at'), q.fn.countAll<number>().as('count')])
+    .where('i.project_id', '=', projectId).where('i.engine', '=', engine)
+    .groupBy((q) => ['i.health', 'o.action', q('i.ready_at', 'is', null)]).execute()
+  return rows.map((row) => ({ readyAt: row.ready_at, health: row.health, open: row.action, count: Number(row.count) }))
 }
 
 /** Every instance whose nodes belong to this host. */

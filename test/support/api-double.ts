@@ -1,7 +1,7 @@
 /** The API listeners in front of a control plane of memory: for wire forms only, never for what really happens. */
-import { createServer } from 'node:net'
 import { randomUUID } from 'node:crypto'
 import { request as httpRequest } from 'node:http'
+import { freeBase } from './server.ts'
 import { listen, type Listening } from '../../src/api/server.ts'
 import { refusalOf } from '../../src/core/refusal.ts'
 import { statusOf } from '../../src/core/status.ts'
@@ -89,6 +89,9 @@ export async function ground(): Promise<Ground> {
         && (filter.name === undefined || view.instance.name.includes(filter.name)) && (filter.status === undefined || filter.status === view.status))
       return { total: all.length, views: all.slice(filter.offset, filter.offset + filter.limit) }
     },
+    async count(project, engine) {
+      return new Map([...Map.groupBy(inProject(project, engine).map(viewOf), (view) => view.status)].map(([status, views]) => [status, views.length]))
+    },
     async get(project, engine, id) {
       if (broken) throw new Error('disk I/O error')
       const one = inProject(project, engine).find((each) => each.instance.id === id)
@@ -169,13 +172,5 @@ function identityOf(): Identity {
       projects.push(project)
       return project
     },
-  }
-}
-
-async function freeBase(): Promise<number> {
-  for (;;) {
-    const base = await new Promise<number>((done) => { const s = createServer().listen(0, '127.0.0.1', () => { const { port } = s.address() as { port: number }; s.close(() => done(port)) }) })
-    const free = await Promise.all([0, 1, 2, 5].map((k) => new Promise<boolean>((done) => { const s = createServer().once('error', () => done(false)).listen(base + k, '127.0.0.1', () => s.close(() => done(true))) })))
-    if (base < 60_000 && free.every(Boolean)) return base
   }
 }

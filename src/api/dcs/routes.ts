@@ -3,7 +3,7 @@ import { onlyRefusal, readIds, readStatusChange, refusalCode, results, type Batc
 import { readCreate } from './create.ts'
 import { dcsError, isRefused, refuseDcs, refused, type Refused } from './errors.ts'
 import { readList, readPage, readSpan } from './queries.ts'
-import { detail, listItem, statusWords, task } from './translate.ts'
+import { detail, listItem, task } from './translate.ts'
 import { noContent, ok, type Call, type Caller, type Reply, type Route, type Service } from '../http.ts'
 import { readJson, uuid, type Body } from '../json.ts'
 import type { ControlPlane, View } from '../../core/control-plane.ts'
@@ -120,8 +120,8 @@ const counted = ['paying', 'migrating', 'flushing', 'upgrading', 'restoring', 'e
 
 async function countStatuses(plane: ControlPlane, call: Call, { projectId }: Caller): Promise<Reply> {
   const includeFailed = call.query.get('include_failure') === 'true' || call.query.get('includeFailure') === 'true'
-  const { views } = await plane.list(projectId, { engine: 'redis', includeFailed, offset: 0, limit: Number.MAX_SAFE_INTEGER })
-  const counts = Object.fromEntries(counted.map((name) => [`${name}_count`, name in statusWords ? views.filter((view) => view.status === name as Status).length : 0]))
+  const found = await plane.count(projectId, 'redis')
+  const counts = Object.fromEntries(counted.map((name) => [`${name}_count`, name === 'createfailed' && !includeFailed ? 0 : found.get(name as Status) ?? 0]))
   return ok({ ...counts, redis: counts })
 }
 

@@ -10,8 +10,9 @@ export const account = 'sluice'
 /** The hash form of a password that Redis keeps in its configuration. */
 export function aclHash(password: string): string { return `#${createHash('sha256').update(password).digest('hex')}` }
 
-export type Info = Readonly<Record<string, string>>
-export interface Session { readonly redis: Redis; /** INFO at the start of the session. */ readonly info: Info }
+/** One field of an INFO answer. */
+export type Info = (field: string) => string | undefined
+export interface Session { readonly redis: Redis; /** INFO at the start of the session. */ readonly info: Info; /** The error that PING was answered with: loading, or a disk that takes no writes. */ readonly refusal: Error | null }
 
 /** A local server answers within a millisecond; one that is busy with a long command needs patience, not a hang. */
 const answerWithinMs = 2000
@@ -35,14 +36,21 @@ export async function withSession<T>(
   redis.on('error', (error) => { failure ??= error })
   try {
     await redis.connect()
-    const info = parseInfo(await redis.info())
-    if (Number(info['process_id']) !== identity.pid) throw new Error(`another server (process ${info['process_id']}) answers on ${node.address}:${node.ports['service']}, ours is process ${identity.pid}`)
-    return await work({ redis, info })
+    // Together: every answer costs both sides a turn.
+    const [[failed, text], [refusal]] = await redis.pipeline().info().ping().exec() as [[Error | null, string], [Error | null]]
+    if (failed) throw failed
+    const info = readInfo(text)
+    if (Number(info('process_id')) !== identity.pid) throw new Error(`another server (process ${info('process_id')}) answers on ${node.address}:${node.ports['service']}, ours is process ${identity.pid}`)
+    return await work({ redis, info, refusal })
   } catch (error) {
     throw failure ?? error
   } finally { redis.disconnect() }
 }
 
-export function parseInfo(text: string): Info {
-  return Object.fromEntries(text.split('\r\n').filter((line) => line.includes(':')).map((line) => [line.slice(0, line.indexOf(':')), line.slice(line.indexOf(':') + 1)]))
+/** Looks up single fields: an answer has some two hundred, and a probe wants three. */
+export function readInfo(text: string): Info {
+  return (field) => {
+    const from = text.indexOf(`\n${field}:`)
+    return from < 0 ? undefined : text.slice(from + field.length + 2, text.indexOf('\r', from + 1))
+  }
 }

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { flushOnce, forgetFlush, type FlushTarget } from './flush.ts'
 import { layout, type RedisSecrets } from './layout.ts'
 import { listens } from '../../core/listens.ts'
-import { parseInfo, withSession } from './client.ts'
+import { readInfo, withSession, type Info } from './client.ts'
 import { runnable } from './versions.ts'
 import type { Engine, NodeHealth } from '../../core/engine.ts'
 import type { Instance, NodeRecord } from '../../core/instance.ts'
@@ -35,8 +35,8 @@ export function redisEngine(secrets: RedisSecrets, installed: () => Promise<stri
           return
         }
         const giveUp = Date.now() + settleWithinMs
-        const settled = (now: Readonly<Record<string, string>>): boolean => now['aof_enabled'] !== '1' || (now['aof_buffer_length'] === '0' && now['aof_pending_bio_fsync'] === '0')
-        for (let now = info; !settled(now) && Date.now() < giveUp; await sleep(5)) now = parseInfo(await redis.info('persistence'))
+        const settled = (now: Info): boolean => now('aof_enabled') !== '1' || (now('aof_buffer_length') === '0' && now('aof_pending_bio_fsync') === '0')
+        for (let now = info; !settled(now) && Date.now() < giveUp; await sleep(5)) now = readInfo(await redis.info('persistence'))
       }).catch(() => {})
       return true
     },
@@ -57,11 +57,10 @@ async function probeNode(node: NodeRecord, state: NodeState | undefined, passwor
   // Cheaper than a client while the server is starting and this is asked every few milliseconds.
   if (!await listens(node.address, node.ports['service']!)) return { ok: false, reason: `nobody listens on ${where} yet` }
   try {
-    return await withSession(node, password, state.identity!, async ({ redis, info }) => {
-      if (info['loading'] !== '0') return { ok: false, reason: `node ${node.ordinal} is loading its data (${info['loading_loaded_perc'] ?? '?'} %)` }
-      if (info['role'] !== 'master') return { ok: false, reason: `node ${node.ordinal} has the role ${info['role']}, not master` }
-      await redis.ping()
-      return { ok: true }
+    return await withSession(node, password, state.identity!, async ({ info, refusal }) => {
+      if (info('loading') !== '0') return { ok: false, reason: `node ${node.ordinal} is loading its data (${info('loading_loaded_perc') ?? '?'} %)` }
+      if (info('role') !== 'master') return { ok: false, reason: `node ${node.ordinal} has the role ${info('role')}, not master` }
+      return refusal ? { ok: false, reason: `node ${node.ordinal} answers ${refusal.message}` } : { ok: true }
     })
   } catch (error) { return { ok: false, reason: `${where}: ${(error as Error).message}` } }
 }

@@ -17,7 +17,7 @@ import type { Locate, NodeReport, NodeSpec, NodeState, Runtime } from '../../cor
 export interface ProcessRuntime extends Runtime {
   /** Empties logs that grew too large. */
   rotateLogs(): void
-  /** Called when a process that this control plane started has ended. */
+  /** Called when a process that this control plane started has ended by itself. */
   onExit(listener: (nodeId: string) => void): void
 }
 
@@ -30,6 +30,8 @@ const launchedWithinMs = 10_000
 
 export function processRuntime(root: string, locate: Locate): ProcessRuntime {
   const spawning = spawner()
+  /** Processes that were started here and not told to end. */
+  const ours = new Set<number>()
   const exits = new Map<string, { pid: number; code: number | null }>()
   const listeners: ((nodeId: string) => void)[] = []
   const folder = (nodeId: string): string => join(root, nodeId)
@@ -62,7 +64,7 @@ export function processRuntime(root: string, locate: Locate): ProcessRuntime {
 
   async function halt(nodeId: string, graceMs: number): Promise<void> {
     const file = present(nodeId)
-    if (file) await end(file, graceMs)
+    if (file) await end(file, graceMs, ours)
     // Fork children outlive their server, and a launcher of a killed control plane may not have said yet who it is.
     for (const pid of lockHolders(join(folder(nodeId), 'lock'))) killHolder(pid)
   }
@@ -80,9 +82,10 @@ export function processRuntime(root: string, locate: Locate): ProcessRuntime {
       directory, generation: spec.generation,
       command: [program.command, ...program.args, ...spec.argv], env: { ...plainEnvironment(), ...program.env, ...spec.env },
     })
+    ours.add(started.pid)
     void started.ended.then((code) => {
       exits.set(spec.id, { pid: started.pid, code })
-      for (const listener of listeners) listener(spec.id)
+      if (ours.delete(started.pid)) for (const listener of listeners) listener(spec.id)
     })
     checkpoint('runtime.launched')
     const late = new AbortController()
@@ -120,7 +123,7 @@ export function processRuntime(root: string, locate: Locate): ProcessRuntime {
       const file = present(spec.id)
       if (file && isAlive(file)) {
         if (file.generation >= spec.generation) return
-        await end(file, force ? spec.forceGraceMs : spec.graceMs)
+        await end(file, force ? spec.forceGraceMs : spec.graceMs, ours)
         checkpoint('runtime.stopped')
       }
       await launch(spec)
@@ -156,7 +159,8 @@ export function processRuntime(root: string, locate: Locate): ProcessRuntime {
 }
 
 /** Asks, waits, then kills the whole group; returns when the process is gone. */
-async function end(file: PidFile, graceMs: number): Promise<void> {
+async function end(file: PidFile, graceMs: number, ours: Set<number>): Promise<void> {
+  ours.delete(file.pid)
   if (graceMs > 0 && signalProcess(file, 'SIGTERM') && await gone(file, graceMs)) return
   signalGroup(file, 'SIGKILL')
   checkpoint('runtime.signalled')
