@@ -1,10 +1,11 @@
 /** The runtime contract, by plain processes, in both ways of addressing nodes. */
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { locateRedis } from '../src/engines/redis/program.ts'
+import { spawner } from '../src/runtimes/process/spawner.ts'
 import { processRuntime } from '../src/runtimes/process/index.ts'
 import { ownAddresses, releaseBlocks, sharedAddress } from '../src/runtimes/process/addresses.ts'
 import { readConfig } from '../src/config.ts'
@@ -62,7 +63,7 @@ test('two homes never get the same block of addresses, and a block is guarded wh
 test('a log that grew too large is kept once beside an emptied one, and a reader that follows goes on', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'sluice-log-'))
   const runtime = processRuntime(folder, locate)
-  const { mkdirSync, appendFileSync, statSync } = await import('node:fs')
+  const { appendFileSync, statSync } = await import('node:fs')
   mkdirSync(join(folder, 'n-0'))
   const path = join(folder, 'n-0', 'log')
   appendFileSync(path, `${'x'.repeat(1023)}\n`.repeat(10_300))
@@ -79,4 +80,29 @@ test('a log that grew too large is kept once beside an emptied one, and a reader
   leave.abort()
   await reading
   rmSync(folder, { recursive: true })
+})
+
+test('when somebody kills the helper that starts servers, they run on and the next launch gets another helper', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'sluice-spawner-'))
+  const spawning = spawner()
+  const launch = async (name: string, command: string[]) => {
+    mkdirSync(join(folder, name))
+    writeFileSync(join(folder, name, 'generation'), '1\n')
+    return spawning.launch({ directory: join(folder, name), generation: 1, command, env: { WORD: 'a=b c' } })
+  }
+  const parent = (pid: number) => Number(/^PPid:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))![1])
+  const first = await launch('first', ['/bin/sleep', '60'])
+  await first.begun
+  const helper = parent(first.pid)
+  process.kill(helper, 'SIGKILL')
+  assert.equal(await first.ended, null)
+  process.kill(first.pid, 0)
+  const second = await launch('second', ['/bin/sh', '-c', 'echo "$WORD $# $1"; exit 3', 'sh', ' two words\n'])
+  assert.equal(await second.ended, 3)
+  assert.equal(readFileSync(join(folder, 'second', 'log'), 'utf8'), 'a=b c 1  two words\n\n')
+  const missing = await launch('third', ['/no/such/program'])
+  assert.equal(await missing.ended, 74)
+  assert.match(readFileSync(join(folder, 'third', 'log'), 'utf8'), /\/no\/such\/program cannot be run: No such file/)
+  process.kill(first.pid, 'SIGKILL')
+  rmSync(folder, { recursive: true, force: true })
 })
