@@ -19,8 +19,8 @@ export async function makeClassArchive(kafka: Kafka): Promise<void> {
   const [service, controller] = [await freePort(), await freePort()]
   const instance: Instance = {
     id: '00000000-0000-4000-8000-000000000001', projectId: '', name: '', engine: 'kafka', version: '3.x', runtime: 'process', host: '',
-    spec: { flavor: '', memoryBytes: 4 * 1024 ** 3, nodeCount: 1, port: null, parameters: {}, renamedCommands: {}, sealedPassword: null },
-    attributes: {}, tags: [], generation: 1, health: 'unknown', cause: null, readyAt: null, crashes: 0, createdAt: 0, updatedAt: 0,
+    spec: { flavor: '', memoryBytes: 4 * 1024 ** 3, topology: 'single', shards: 1, replicas: 1, nodeCount: 1, port: null, parameters: {}, renamedCommands: {}, sealedPassword: null },
+    attributes: {}, tags: [], endpoints: {}, grants: {}, generation: 1, floor: 1, health: 'unknown', cause: null, readyAt: null, crashes: 0, createdAt: 0, updatedAt: 0,
   }
   const node: NodeRecord = { id: 'archive-0', instanceId: instance.id, ordinal: 0, host: '', address: '127.0.0.1', ports: { service, controller } }
   const engine = kafkaEngine(() => kafka.version)

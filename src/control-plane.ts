@@ -1,14 +1,16 @@
 /** The use cases: create, submit, list, show. Each wish, its generation and its audit row are one transaction. */
 import { randomUUID } from 'node:crypto'
 import { appendAudit } from './store/audit.ts'
-import { bumpGenerations, openOperations, openOperationsOf, operationsOf, projectOperations, replaceRecoveries } from './store/operations.ts'
+import { bumpGenerations, openOperations, openOperationsOf, operationById, operationsOf, projectOperations, replaceRecoveries, requestCancel } from './store/operations.ts'
+import { placeEndpoints, placeNodes } from './places.ts'
+import { resize } from './resize.ts'
 import { insertInstances, nodesOf, projectInstances, takenAddresses, tally } from './store/instances.ts'
 import { transact, type Database } from './store/database.ts'
 import { actions } from './operations/actions.ts'
 import { refusalOf } from './core/refusal.ts'
 import { statusOf, type Status } from './core/status.ts'
 import type { Addresses } from './core/addresses.ts'
-import type { Answer, Caller, ControlPlane, CreateRefusal, CreateWish, ListFilter, View } from './core/control-plane.ts'
+import type { Answer, Caller, ControlPlane, CreateRefusal, CreateWish, ListFilter, TaskView, View } from './core/control-plane.ts'
 import type { Engine } from './core/engine.ts'
 import type { EngineName, Instance, NodeRecord, RuntimeName } from './core/instance.ts'
 import type { Operation } from './core/operation.ts'
@@ -24,7 +26,7 @@ export interface PlaneParts {
   /** Memory that this machine could give to new processes now, in bytes. */
   readonly available: () => number
   readonly seal: (text: string) => string
-  readonly worker: Pick<Worker, 'nudge' | 'progress'>
+  readonly worker: Pick<Worker, 'nudge' | 'progress' | 'cancel'>
 }
 
 export function controlPlane({ db, engines, runtimes, addresses, host, available, seal, worker }: PlaneParts): ControlPlane {
@@ -45,17 +47,15 @@ export function controlPlane({ db, engines, runtimes, addresses, host, available
     const sealedPassword = password === null ? null : seal(password)
     for (const name of wish.names) {
       const id = randomUUID()
-      const nodes: NodeRecord[] = []
-      for (let ordinal = 0; ordinal < spec.nodeCount; ordinal += 1) {
-        const place = await addresses.place(engines[wish.engine].ports, spec.port, taken)
-        if (typeof place === 'string') return { kind: 'no room', reason: place }
-        for (const port of Object.values(place.ports)) taken.add(`${place.address}:${port}`)
-        nodes.push({ id: `${id}-${ordinal}`, instanceId: id, ordinal, host, address: place.address, ports: place.ports })
-      }
+      const placing = { engine: engines[wish.engine], addresses, host, taken }
+      const endpoints = await placeEndpoints(placing, spec)
+      if (typeof endpoints === 'string') return { kind: 'no room', reason: endpoints }
+      const nodes = await placeNodes(placing, id, spec, Array.from({ length: spec.nodeCount }, (_, n) => n))
+      if (typeof nodes === 'string') return { kind: 'no room', reason: nodes }
       const instance: Instance = {
         id, projectId: wish.caller.projectId, name, engine: wish.engine, version: wish.version, runtime: 'process', host,
-        spec: { ...spec, sealedPassword }, attributes: { ...wish.attributes, userId: wish.caller.userId, userName: wish.caller.userName }, tags: wish.tags,
-        generation: 1, health: 'unknown', cause: null, readyAt: null, crashes: 0, createdAt: now, updatedAt: now,
+        spec: { ...spec, sealedPassword }, endpoints, grants: {}, attributes: { ...wish.attributes, userId: wish.caller.userId, userName: wish.caller.userName }, tags: wish.tags,
+        generation: 1, floor: 1, health: 'unknown', cause: null, readyAt: null, crashes: 0, createdAt: now, updatedAt: now,
       }
       made.push({ instance, nodes, operationId: newId() })
     }
@@ -68,7 +68,7 @@ export function controlPlane({ db, engines, runtimes, addresses, host, available
     return views(made.map((m) => m.instance))
   }
 
-  async function submit({ caller, engine, action, ids }: Parameters<ControlPlane['submit']>[0]): Promise<Answer[]> {
+  async function submit({ caller, engine, action, ids, memo }: Parameters<ControlPlane['submit']>[0]): Promise<Answer[]> {
     const now = Date.now()
     const answers = await transact(db, async (tx) => {
       const found = new Map((await projectInstances(tx, caller.projectId, engine, ids)).map((instance) => [instance.id, instance]))
@@ -77,13 +77,13 @@ export function controlPlane({ db, engines, runtimes, addresses, host, available
       const wanted: { id: string; instance: Instance; generation: number }[] = []
       for (const id of ids) {
         const instance = found.get(id)
-        const refusal = instance ? refusalOf(action, instance, open.get(id) ?? null, { flush: engines[engine].flushable?.(instance) ?? false }) : { kind: 'unknown' as const }
+        const refusal = instance ? refusalOf(action, instance, open.get(id) ?? null, { flush: engines[engine].flushable?.(instance) ?? false, swap: engines[engine].swap !== undefined && instance.spec.replicas > 1 }) : { kind: 'unknown' as const }
         if (refusal) refusals.set(id, { id, refusal })
         else wanted.push({ id: newId(), instance: instance!, generation: instance!.generation + (actions[action].bumps ? 1 : 0) })
       }
       const recovering = wanted.filter((w) => open.get(w.instance.id)?.action === 'recover').map((w) => w.instance.id)
       await replaceRecoveries(tx, recovering, now)
-      const accepted = await openOperations(tx, wanted.map((w) => ({ id: w.id, instance: w.instance, action, generation: w.generation, actor: caller.userName, at: now })))
+      const accepted = await openOperations(tx, wanted.map((w) => ({ id: w.id, instance: w.instance, action, generation: w.generation, actor: caller.userName, at: now, ...(memo ? { memo } : {}) })))
       const won = wanted.filter((w) => accepted.has(w.instance.id))
       if (actions[action].bumps) await bumpGenerations(tx, won.map((w) => w.instance.id), now)
       await appendAudit(tx, won.map((w) => ({ at: now, actor: caller.userName, projectId: caller.projectId, action: `${action}.accepted`, instanceId: w.instance.id, operationId: w.id, detail: '' })))
@@ -92,7 +92,7 @@ export function controlPlane({ db, engines, runtimes, addresses, host, available
       const rivals = await openOperationsOf(tx, wanted.filter((w) => !accepted.has(w.instance.id)).map((w) => w.instance.id))
       return ids.map((id): Answer => {
         const w = byInstance.get(id)
-        if (w) return { id, operation: acceptedOperation(w, caller, action, now) }
+        if (w) return { id, operation: acceptedOperation({ id: w.id, instanceId: id, generation: w.generation }, caller, action, now) }
         return refusals.get(id) ?? { id, refusal: { kind: 'busy', status: statusOf(found.get(id)!, rivals.get(id) ?? null) } }
       })
     })
@@ -112,6 +112,11 @@ export function controlPlane({ db, engines, runtimes, addresses, host, available
     }))
   }
 
+  function taskView(operation: Operation): TaskView {
+    const running = operation.finishedAt === null ? worker.progress(operation.id) : null
+    return { operation, progress: running?.text || null, nodes: running?.nodes ?? {} }
+  }
+
   return {
     create(wish) {
       const turn = creating.then(() => create(wish))
@@ -119,6 +124,25 @@ export function controlPlane({ db, engines, runtimes, addresses, host, available
       return turn
     },
     submit,
+    async resize(wish) {
+      const answer = await resize({ db, engine: engines[wish.engine], addresses, host, accepted: acceptedOperation, newId }, wish)
+      worker.nudge()
+      return answer
+    },
+    async cancel({ projectId, userName }, operationId) {
+      const now = Date.now()
+      const answer = await transact(db, async (tx) => {
+        const row = await operationById(tx, projectId, operationId)
+        if (!row) return 'unknown'
+        if (row.finishedAt !== null) return 'ended'
+        if (!actions[row.action].cancellable) return 'impossible'
+        if (!await requestCancel(tx, operationId, now)) return 'ended'
+        await appendAudit(tx, [{ at: now, actor: userName, projectId, action: `${row.action}.cancelled`, instanceId: row.instanceId, operationId, detail: '' }])
+        return 'requested'
+      })
+      if (answer === 'requested') worker.cancel(operationId)
+      return answer
+    },
     async deleteFailed({ caller, engine }) {
       const failed = (await views(await projectInstances(db, caller.projectId, engine))).filter((view) => view.status === 'createfailed')
       return failed.length === 0 ? [] : submit({ caller, engine, action: 'delete', ids: failed.map((view) => view.instance.id) })
@@ -143,11 +167,11 @@ export function controlPlane({ db, engines, runtimes, addresses, host, available
       const [instance] = await projectInstances(db, projectId, engine, [id])
       if (!instance) return null
       const { total, operations } = await operationsOf(db, id, page)
-      return { total, tasks: operations.map((operation) => ({ operation, progress: operation.finishedAt === null ? worker.progress(operation.id) : null })) }
+      return { total, tasks: operations.map(taskView) }
     },
     async operations(projectId, filter) {
       const operations = await projectOperations(db, projectId, filter)
-      return operations.map((operation) => ({ operation, progress: operation.finishedAt === null ? worker.progress(operation.id) : null }))
+      return operations.map(taskView)
     },
     async logs(projectId, id, how) {
       const [instance] = await projectInstances(db, projectId, null, [id])
@@ -162,10 +186,10 @@ export function controlPlane({ db, engines, runtimes, addresses, host, available
   }
 }
 
-function acceptedOperation({ id, instance, generation }: { id: string; instance: Instance; generation: number }, caller: Caller, action: Operation['action'], now: number): Operation {
+function acceptedOperation({ id, instanceId, generation }: { id: string; instanceId: string; generation: number }, caller: Caller, action: Operation['action'], now: number): Operation {
   return {
-    id, instanceId: instance.id, projectId: instance.projectId, action, generation, actor: caller.userName,
-    createdAt: now, startedAt: null, nextAt: now, finishedAt: null, outcome: null, cause: null, memo: {},
+    id, instanceId, projectId: caller.projectId, action, generation, actor: caller.userName,
+    createdAt: now, startedAt: null, nextAt: now, finishedAt: null, outcome: null, cause: null, memo: {}, cancelAt: null,
   }
 }
 

@@ -109,7 +109,7 @@ export async function serve(config: Config, log: Logger, down: (how: Config['onE
         const nodes = await nodesOf(db, instances.map((instance) => instance.id))
         await Promise.all(instances.map((instance) => {
           const ids = (nodes.get(instance.id) ?? []).map((node) => node.id)
-          return exit === 'remove' ? runtimes[instance.runtime].remove(instance.id, ids) : runtimes[instance.runtime].stop(instance.id, ids, stopWithinMs)
+          return exit === 'remove' ? runtimes[instance.runtime].remove(instance.id, ids, { all: true }) : runtimes[instance.runtime].stop(instance.id, ids, stopWithinMs)
         }))
       }
       const left = await hostInstances(db, host)

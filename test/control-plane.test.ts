@@ -10,7 +10,7 @@ import type { CreateWish, View } from '../src/core/control-plane.ts'
 const caller = { projectId: 'p', userId: 'u', userName: 'admin' }
 const wish = (more: Partial<CreateWish> = {}): CreateWish => ({
   caller, engine: 'kafka', names: ['one'], version: '2.7', attributes: {}, tags: [],
-  spec: { flavor: 'c6.2u4g.single', memoryBytes: 4 << 30, nodeCount: 1, port: null, parameters: {}, renamedCommands: {}, password: null }, ...more,
+  spec: { flavor: 'c6.2u4g.single', memoryBytes: 4 << 30, topology: 'single', shards: 1, replicas: 1, nodeCount: 1, port: null, parameters: {}, renamedCommands: {}, password: null }, ...more,
 })
 
 for (const database of databases) {
@@ -19,7 +19,7 @@ for (const database of databases) {
     let available = 100 * 1024 * 1024
     let next = 1
     const plane = controlPlane({
-      db, host: 'h', available: () => available, seal: (text) => text, worker: { nudge() {}, progress: () => null },
+      db, host: 'h', available: () => available, seal: (text) => text, worker: { nudge() {}, progress: () => null, cancel() {} },
       engines: { redis: redisEngine({ account: () => 'a', customer: () => null }, async () => '7.0.15'), kafka: kafkaEngine(() => '3.9.1') },
       runtimes: {} as PlaneParts['runtimes'],
       addresses: { async place(ports) { next += 1; return { address: `127.8.8.${next}`, ports } }, close() {} },

@@ -16,14 +16,14 @@ engineContract('kafka engine', async () => {
   const ground = await testGround(locateKafka(programs))
   return {
     engine, runtime: ground.runtime, version: '2.7', flavor: 'c6.2u4g.single',
-    place: () => ground.place(engine.ports),
+    place: () => ground.place(engine.ports({ topology: 'single' })),
     async impostor(node) {
       // Another instance's broker on the same address: everything is right but whose it is.
       const other = instanceFor(engine, '2.7', 'c6.2u4g.single')
       const theirs = { ...node, id: `${other.id}-0`, instanceId: other.id }
       await ground.runtime.apply(engine.layout(other, [theirs])[0]!, { force: false })
       await until('the other broker', async () => (await engine.probe(other, [theirs], await ground.runtime.inspect(other.id, [theirs.id]))).ok, 60_000, 50)
-      return () => ground.runtime.remove(other.id, [theirs.id])
+      return () => ground.runtime.remove(other.id, [theirs.id], { all: true })
     },
     destroy: () => ground.destroy(),
   }

@@ -12,7 +12,7 @@ import { runnable } from '../src/engines/redis/versions.ts'
 import { readConfig } from '../src/config.ts'
 import { testGround, type TestGround } from './support/ground.ts'
 import { until } from './support/server.ts'
-import { engineContract, instanceFor } from './contracts/engine.ts'
+import { engineContract, instanceFor, still } from './contracts/engine.ts'
 import type { Instance, NodeRecord } from '../src/core/instance.ts'
 import type { NodeState } from '../src/core/runtime.ts'
 
@@ -23,7 +23,7 @@ engineContract('redis engine', async () => {
   const ground = await testGround(locateRedis(programs))
   return {
     engine, runtime: ground.runtime, version: '7.0', flavor: 'redis.single.xu1.tiny.128',
-    place: () => ground.place(engine.ports),
+    place: () => ground.place(engine.ports({ topology: 'single' })),
     async impostor(node) {
       const folder = mkdtempSync(join(tmpdir(), 'sluice-impostor-'))
       // It even knows our account's password, as a Redis restored from our files would.
@@ -49,12 +49,13 @@ describe('redis engine', () => {
   let node: NodeRecord
   let customer: Redis
   const state = async (): Promise<NodeState> => (await ground.runtime.inspect(instance.id, [node.id]))[0]!
+  const world = async () => still(instance, [node], [await state()])
 
   before(async () => {
     ground = await testGround(locateRedis(programs))
     instance = instanceFor(engine, '7.0', 'redis.single.xu1.tiny.128')
     instance = { ...instance, spec: { ...instance.spec, memoryBytes: 8 << 20, parameters: { 'maxmemory-policy': 'noeviction' }, renamedCommands: { flushall: 'wipe-it-all' } } }
-    node = { id: `${instance.id}-0`, instanceId: instance.id, ordinal: 0, host: 'h', ...await ground.place(engine.ports) }
+    node = { id: `${instance.id}-0`, instanceId: instance.id, ordinal: 0, host: 'h', ...await ground.place(engine.ports({ topology: 'single' })) }
     await ground.runtime.apply(engine.layout(instance, [node])[0]!, { force: false })
     await until('the engine to answer', async () => (await engine.probe(instance, [node], [await state()])).ok)
     customer = new Redis({ host: node.address, port: node.ports['service']!, maxRetriesPerRequest: null })
@@ -64,20 +65,20 @@ describe('redis engine', () => {
 
   test('a flush happens once for a key, however often it is asked for', async () => {
     await customer.set('before', '1')
-    await engine.flush!(instance, node, await state(), 'k1')
+    await engine.flush!(await world(), 'k1')
     assert.equal(await customer.get('before'), null)
     await customer.set('after', '1')
-    await engine.flush!(instance, node, await state(), 'k1')
+    await engine.flush!(await world(), 'k1')
     assert.equal(await customer.get('after'), '1')
-    await engine.forgetFlush!(instance, node, await state(), 'k1')
+    await engine.forgetFlush!(await world(), 'k1')
     assert.deepEqual(await customer.keys('*'), ['after'])
   })
 
   test('a flush works while memory is full', async () => {
     const value = 'x'.repeat(100_000)
     await assert.rejects(async () => { for (let i = 0; ; i += 1) await customer.set(`big:${i}`, value) }, /OOM/)
-    await engine.flush!(instance, node, await state(), 'k2')
-    await engine.forgetFlush!(instance, node, await state(), 'k2')
+    await engine.flush!(await world(), 'k2')
+    await engine.forgetFlush!(await world(), 'k2')
     assert.equal(await customer.dbsize(), 0)
   })
 
@@ -85,9 +86,9 @@ describe('redis engine', () => {
     const predecessor = new Redis({ host: node.address, port: node.ports['service']!, username: 'sluice', password: `account-of-${instance.id}`, connectionName: 'sluice-flush-k3', retryStrategy: () => null, maxRetriesPerRequest: 0 })
     predecessor.on('error', () => {})
     await predecessor.ping()
-    await engine.flush!(instance, node, await state(), 'k3')
+    await engine.flush!(await world(), 'k3')
     await assert.rejects(predecessor.ping())
-    await engine.forgetFlush!(instance, node, await state(), 'k3')
+    await engine.forgetFlush!(await world(), 'k3')
   })
 
   test('customers cannot take the node away from the control plane', async () => {

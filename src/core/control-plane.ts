@@ -1,6 +1,6 @@
 /** The words in which a dialect talks to the control plane. */
 import type { Attributes, EngineName, Instance, NodeRecord, Spec, Tag } from './instance.ts'
-import type { Action, Operation } from './operation.ts'
+import type { Action, Memo, Operation } from './operation.ts'
 import type { Refusal } from './refusal.ts'
 import type { Status } from './status.ts'
 import type { LogRequest, NodeReport } from './runtime.ts'
@@ -55,15 +55,31 @@ export interface ListFilter {
   readonly limit: number
 }
 
-export interface TaskView { readonly operation: Operation; /** Where a running one stands, for people. */ readonly progress: string | null }
+export interface ResizeWish {
+  readonly caller: Caller
+  readonly engine: EngineName
+  readonly id: string
+  readonly shards: number
+  readonly replicas: number
+  /** Ids of the nodes that go; empty when the instance grows. */
+  readonly leaving: readonly string[]
+  /** The new flavor's code, when it changes with the numbers. */
+  readonly flavor?: string
+}
+
+export interface TaskView { readonly operation: Operation; /** Where a running one stands, for people. */ readonly progress: string | null; /** The same for single nodes, by node id. */ readonly nodes: Readonly<Record<string, string>> }
 
 export interface ControlPlane {
   /** Accepts the creation of every name, each `creating` when this returns; or of none. */
   create(wish: CreateWish): Promise<View[] | CreateRefusal>
   /** One answer an id, in the caller's order; the accepted ones are committed when this returns. Ids are lower-case UUIDs without repeats. */
-  submit(wish: { readonly caller: Caller; readonly engine: EngineName; readonly action: Exclude<Action, 'create' | 'recover'>; readonly ids: readonly string[] }): Promise<Answer[]>
+  submit(wish: { readonly caller: Caller; readonly engine: EngineName; readonly action: Exclude<Action, 'create' | 'recover' | 'extend' | 'shrink'>; readonly memo?: Memo; readonly ids: readonly string[] }): Promise<Answer[]>
   /** Deletes every instance of the project and engine whose creation failed. */
   deleteFailed(wish: { readonly caller: Caller; readonly engine: EngineName }): Promise<Answer[]>
+  /** More or fewer nodes; committed when this returns. A sentence when there is no room for them. */
+  resize(wish: ResizeWish): Promise<Answer | string>
+  /** Asks for the end of an unfinished operation that can be left half done. */
+  cancel(caller: Caller, operationId: string): Promise<'requested' | 'unknown' | 'ended' | 'impossible'>
   list(projectId: string, filter: ListFilter): Promise<{ readonly total: number; readonly views: View[] }>
   /** How many instances have each status; one that none has is absent. */
   count(projectId: string, engine: EngineName): Promise<ReadonlyMap<Status, number>>

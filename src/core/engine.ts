@@ -1,16 +1,30 @@
 /** A kind of server software: lays out the nodes of an instance and knows how to ask them how they are. */
-import type { EngineName, Instance, NodeRecord } from './instance.ts'
+import type { EngineName, Grants, Instance, NodeRecord, Spec } from './instance.ts'
 import type { NodeSpec, NodeState } from './runtime.ts'
 
 export interface NodeHealth { readonly ok: boolean; /** One sentence when not ok. */ readonly reason?: string }
 
+/** An instance as it is found now, and the little that an engine may do to it besides talking to its servers. */
+export interface World {
+  readonly instance: Instance
+  readonly nodes: readonly NodeRecord[]
+  readonly states: readonly NodeState[]
+  /** Records durably what was granted, before it is granted. Throws when the operation is no longer ours. */
+  grant(grants: Grants): Promise<void>
+  /** SIGKILL to exactly the process that `states` shows for this node. */
+  kill(node: NodeRecord): Promise<void>
+  progress(text: string, nodeId?: string): void
+}
+
 export interface Engine {
   readonly name: EngineName
   /** Listeners a node needs, with the engine's standard ports: `{ service: 6379 }`. */
-  readonly ports: Readonly<Record<string, number>>
+  ports(spec: Pick<Spec, 'topology'>): Readonly<Record<string, number>>
+  /** Addresses that move between the nodes, by name, with their standard ports. */
+  endpoints(spec: Pick<Spec, 'topology'>): Readonly<Record<string, number>>
   /** What one empty node needs to start; flavors are ceilings, never reservations. */
   readonly leastMemoryBytes: number
-  /** Pure: what should run for this instance at its present generation. */
+  /** Pure: what should run for this instance at its present generation. Names no role: nodes get theirs from `arrange`. */
   layout(instance: Instance, nodes: readonly NodeRecord[]): NodeSpec[]
   /**
    * Asks every node of the layout. Counts only answers that are proven to come from the given process
@@ -19,6 +33,21 @@ export interface Engine {
    */
   probe(instance: Instance, nodes: readonly NodeRecord[], states: readonly NodeState[]): Promise<NodeHealth>
   /**
+   * Makes the roles true, one notch at each call: who is master, who follows whom, who holds the instance's addresses.
+   * Not ok until they are. Called while some nodes are down as well, and then promotes another one if it may. After every
+   * single thing that it does, at most one node can accept a write.
+   */
+  arrange?(world: World): Promise<NodeHealth>
+  /**
+   * For a rolling change: which of these nodes, all running, may stop next, its role handed over already; or the
+   * sentence that says what is waited for. Called only while the whole instance is healthy.
+   */
+  choose?(world: World, behind: readonly NodeRecord[]): Promise<NodeRecord | string>
+  /** Hands the master's role over, away from whoever had it by these grants. Done when ok. */
+  swap?(world: World, before: Grants): Promise<NodeHealth>
+  /** Takes data and roles from nodes that will be removed. Ok when they can go. */
+  vacate?(world: World, leaving: readonly NodeRecord[]): Promise<NodeHealth>
+  /**
    * May this node stop now? Engines with a stop command of their own give it here, to the process named by
    * `state.identity` only, and answer true; `force` allows only what is bounded by 100 ms.
    */
@@ -26,12 +55,12 @@ export interface Engine {
   /** Whether this instance's version can be emptied by the API. */
   flushable?(instance: Instance): boolean
   /**
-   * Empties the instance exactly once for this key, however often it is called with it: `happened` tells whether
-   * an earlier call with the same key took effect.
+   * Empties the instance, every node of it, exactly once for this key, however often it is called with it: evidence of it
+   * stays with the data until `forgetFlush`.
    */
-  flush?(instance: Instance, node: NodeRecord, state: NodeState, key: string): Promise<void>
+  flush?(world: World, key: string): Promise<void>
   /** Removes the evidence that `flush` left behind. */
-  forgetFlush?(instance: Instance, node: NodeRecord, state: NodeState, key: string): Promise<void>
+  forgetFlush?(world: World, key: string): Promise<void>
   /** The version of the installed software that an instance of this version runs on; null when the installed one cannot stand in for it. Throws when none is installed. */
   runsOn(version: string): Promise<string | null>
 }

@@ -17,11 +17,17 @@ export interface Instance {
   /** The machine whose processes these are; another host never judges or restarts them. */
   readonly host: string
   readonly spec: Spec
+  /** Addresses that belong to the instance and move between its nodes, by name: `{ service, readonly }`. Empty where clients use the nodes' own. */
+  readonly endpoints: Readonly<Record<string, Endpoint>>
+  /** What the engine granted at run time and must not forget: `{ master: <node id> }`. */
+  readonly grants: Grants
   /** What a dialect must echo and nobody acts on: VPC, subnet, zones, windows, description. */
   readonly attributes: Attributes
   readonly tags: readonly Tag[]
   /** Raised by each change of what should run; nodes catch up with it. */
   readonly generation: number
+  /** The oldest generation that a node may run: the newest one, unless a rolling change was cancelled half way. */
+  readonly floor: number
   readonly health: Health
   /** Why the instance is not healthy, in one or more lines; null when it is. */
   readonly cause: string | null
@@ -38,6 +44,12 @@ export interface Spec {
   readonly flavor: string
   /** A ceiling, never a reservation. Bytes. */
   readonly memoryBytes: number
+  /** The engine's name for how its nodes stand to each other: `single`, `ha`, `cluster`. */
+  readonly topology: string
+  /** Groups of nodes that each hold a part of the data; 1 where every node holds all of it. */
+  readonly shards: number
+  /** Nodes of each shard, its master included. */
+  readonly replicas: number
   /** How many nodes the layout has. */
   readonly nodeCount: number
   /** The service port the customer asked for; null: the engine's standard one. */
@@ -50,6 +62,8 @@ export interface Spec {
   readonly sealedPassword: string | null
 }
 
+export interface Endpoint { readonly address: string; readonly port: number }
+export type Grants = Readonly<Record<string, string>>
 export type Attributes = Readonly<Record<string, unknown>>
 export interface Tag { readonly key: string; readonly value: string }
 

@@ -1,10 +1,10 @@
 /** The durable record of one wish, and the function that makes it true. */
-import type { Instance, NodeRecord } from './instance.ts'
+import type { Grants, Instance, NodeRecord } from './instance.ts'
 
-export type Action = 'create' | 'restart' | 'soft_restart' | 'flush' | 'delete' | 'recover'
+export type Action = 'create' | 'restart' | 'soft_restart' | 'flush' | 'delete' | 'recover' | 'swap' | 'extend' | 'shrink'
 
-/** `replaced`: a person's wish took the place of a recovery. */
-export type Outcome = 'done' | 'failed' | 'replaced'
+/** `replaced`: a person's wish took the place of a recovery. `cancelled`: a person stopped it half way, and the instance is healthy. */
+export type Outcome = 'done' | 'failed' | 'replaced' | 'cancelled'
 
 export interface Operation {
   /** 32 hexadecimal digits, the form of a task id in both clouds. */
@@ -26,6 +26,8 @@ export interface Operation {
   readonly cause: string | null
   /** What the step wants to remember across a crash of the control plane. */
   readonly memo: Memo
+  /** When a person asked for its end, epoch ms. */
+  readonly cancelAt: number | null
 }
 export type Memo = Readonly<Record<string, string | number | boolean>>
 
@@ -36,14 +38,18 @@ export interface StepContext {
   readonly operation: Operation
   /** Aborted when the lease is lost or the deadline passes. */
   readonly signal: AbortSignal
-  /** Shows a person where it stands; kept in memory only. */
-  progress(text: string): void
+  /** A person asked for its end: leave what is not begun, and leave the instance healthy. */
+  readonly cancelled: boolean
+  /** Shows a person where it stands, all of it or one node; kept in memory only. */
+  progress(text: string, nodeId?: string): void
   /** Writes the memo durably, fenced by the lease; throws when the operation is no longer ours. */
   remember(memo: Memo): Promise<void>
+  /** Writes the engine's grants durably, fenced by the lease like `remember`. */
+  grant(grants: Grants): Promise<void>
 }
 export interface Later { readonly waitMs: number }
-/** `done`, or when to look again. A throw is retried; a TerminalError fails the operation. */
-export type Step = (context: StepContext) => Promise<'done' | Later>
+/** `done`, `cancelled`, or when to look again. A throw is retried; a TerminalError fails the operation. */
+export type Step = (context: StepContext) => Promise<'done' | 'cancelled' | Later>
 
 /** Ends an operation as failed, with its message as the cause. The only error class of our own. */
 export class TerminalError extends Error {}

@@ -18,12 +18,16 @@ const allowedIn: Readonly<Record<Exclude<Action, 'create' | 'recover'>, readonly
   soft_restart: ['running', 'error'],
   flush: ['running'],
   delete: ['running', 'error', 'createfailed'],
+  swap: ['running'],
+  extend: ['running'],
+  shrink: ['running'],
 }
 
 export function refusalOf(
-  action: keyof typeof allowedIn, instance: Instance, open: Operation | null, can: { readonly flush: boolean },
+  action: keyof typeof allowedIn, instance: Instance, open: Operation | null, can: { readonly flush: boolean; readonly swap: boolean },
 ): Refusal | null {
   if (action === 'flush' && !can.flush) return { kind: 'unsupported', reason: `Redis ${instance.version} cannot be flushed through the API; 4.0 and later can` }
+  if (action === 'swap' && !can.swap) return { kind: 'unsupported', reason: 'an instance without replicas has nobody to swap roles with' }
   const replaceable = open?.action === 'recover'
   if (open && !replaceable) return { kind: 'busy', status: statusOf(instance, open) }
   const status = replaceable ? 'running' : statusOf(instance, null)

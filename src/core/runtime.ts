@@ -43,10 +43,12 @@ export interface Runtime {
   apply(spec: NodeSpec, how: { readonly force: boolean }): Promise<void>
   /** The nodes of an instance, found by what is on the machine, never from memory. */
   inspect(instanceId: string, nodeIds: readonly string[]): Promise<NodeState[]>
+  /** SIGKILL to exactly this process; returns when it is gone. One that is gone already is fine. */
+  kill(nodeId: string, identity: Identity): Promise<void>
   /** Stops the processes and keeps their data. Absent is fine. */
   stop(instanceId: string, nodeIds: readonly string[], graceMs: number): Promise<void>
-  /** Stops the processes and removes their data. Absent is fine. */
-  remove(instanceId: string, nodeIds: readonly string[]): Promise<void>
+  /** Stops the processes and removes their data; `all`: of every node that was ever of this instance. Absent is fine. */
+  remove(instanceId: string, nodeIds: readonly string[], how: { readonly all: boolean }): Promise<void>
   /** For people: pid, memory, log path. */
   report(instanceId: string, nodeId: string): Promise<NodeReport>
   /** The last lines of a node's log and, with `follow`, what comes after them until the signal. */

@@ -2,10 +2,13 @@
 import type { Instance } from './instance.ts'
 import type { Action, Operation } from './operation.ts'
 
-export type Status = 'creating' | 'createfailed' | 'running' | 'error' | 'restarting' | 'flushing' | 'deleting'
+export type Status = 'creating' | 'createfailed' | 'running' | 'error' | 'restarting' | 'flushing' | 'deleting' | 'extending'
 
 const during: Readonly<Record<Action, Status>> = {
   create: 'creating', restart: 'restarting', soft_restart: 'restarting', flush: 'flushing', delete: 'deleting', recover: 'error',
+  // In the background, says the document: the instance goes on serving.
+  swap: 'running',
+  extend: 'extending', shrink: 'extending',
 }
 
 /** `open` is the instance's one unfinished operation, if any. */

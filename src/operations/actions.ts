@@ -2,6 +2,8 @@
 import { converge } from './converge.ts'
 import { flush } from './flush.ts'
 import { remove } from './remove.ts'
+import { shrink } from './shrink.ts'
+import { swap } from './swap.ts'
 import type { Engine } from '../core/engine.ts'
 import type { Action, Step } from '../core/operation.ts'
 import type { Runtime } from '../core/runtime.ts'
@@ -25,6 +27,8 @@ export interface ActionRow {
   readonly deadlineMs: number
   /** How often in a row its step may throw before that is the cause of failure: a program that is missing does not come by waiting. */
   readonly failures: number
+  /** Whether a person may stop it half way. */
+  readonly cancellable?: boolean
 }
 
 const minute = 60_000
@@ -33,8 +37,12 @@ export const actions: Readonly<Record<Action, ActionRow>> = {
   create: { step: converge({ force: false, rolling: false }), bumps: true, deadlineMs: 1.5 * minute, failures: 4 },
   // Long enough for a Redis of many gigabytes to load its append-only file: some 17 s a gigabyte.
   restart: { step: converge({ force: true, rolling: false }), bumps: true, deadlineMs: 30 * minute, failures: 10 },
-  soft_restart: { step: converge({ force: false, rolling: true }), bumps: true, deadlineMs: 30 * minute, failures: 10 },
+  soft_restart: { step: converge({ force: false, rolling: true }), bumps: true, deadlineMs: 30 * minute, failures: 10, cancellable: true },
   recover: { step: converge({ force: false, rolling: false }), bumps: false, deadlineMs: 30 * minute, failures: 10 },
+  swap: { step: swap, bumps: false, deadlineMs: 10 * minute, failures: 10 },
+  // Nodes that run stay as they are; only those that are missing start.
+  extend: { step: converge({ force: false, rolling: true }), bumps: false, deadlineMs: 30 * minute, failures: 10 },
+  shrink: { step: shrink, bumps: false, deadlineMs: 30 * minute, failures: 10 },
   flush: { step: flush, bumps: false, deadlineMs: 10 * minute, failures: 10 },
   delete: { step: remove, bumps: false, deadlineMs: 10 * minute, failures: Infinity },
 }

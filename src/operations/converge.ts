@@ -1,9 +1,10 @@
-/** Brings the nodes of an instance to its generation. Creation, restarts and recoveries are all this. */
+/** Brings the nodes of an instance to its generation, and its roles to what was granted. Creation, restarts and recoveries are all this. */
 import { checkpoint } from '../core/checkpoint.ts'
 import { TerminalError, type StepContext } from '../core/operation.ts'
+import type { Engine, NodeHealth, World } from '../core/engine.ts'
 import type { Step } from '../core/operation.ts'
 import type { Instance, NodeRecord } from '../core/instance.ts'
-import type { NodeSpec, NodeState } from '../core/runtime.ts'
+import type { NodeSpec, NodeState, Runtime } from '../core/runtime.ts'
 import type { Parts } from './actions.ts'
 
 /** A node that ends this often right after its launch will not stay the next time either. */
@@ -16,41 +17,88 @@ const lookAgainMs = 4
 const lookAgainPart = 0.15
 const lookAgainAtMostMs = 25
 
-/** Nodes behind the instance's generation, or not running at all. Pure, and cheap: it is asked of every instance twice a second. */
+/** Nodes that run something older than the instance allows, or nothing at all. Pure, and cheap: it is asked of every instance twice a second. */
 export function outdated(instance: Instance, nodes: readonly NodeRecord[], states: readonly NodeState[]): NodeRecord[] {
   return nodes.filter((node) => {
     const state = states.find((s) => s.id === node.id)
-    return state?.phase !== 'running' || state.observedGeneration < instance.generation
+    return state?.phase !== 'running' || state.observedGeneration < instance.floor
   })
+}
+
+/** What an engine sees of an instance and may do to it, as found by `inspect`. */
+export function worldOf(context: StepContext, states: readonly NodeState[], runtime: Runtime): World {
+  const { instance, nodes } = context
+  return {
+    instance, nodes, states,
+    grant: (grants) => context.grant(grants),
+    async kill(node) {
+      const state = states.find((s) => s.id === node.id)
+      if (state?.phase === 'running') await runtime.kill(node.id, state.identity!)
+    },
+    progress: (text, nodeId) => context.progress(text, nodeId),
+  }
+}
+
+/** Roles as granted, and every node well. */
+export async function settleDown(engine: Engine, world: World): Promise<NodeHealth> {
+  const arranged = await engine.arrange?.(world) ?? { ok: true }
+  return arranged.ok ? engine.probe(world.instance, world.nodes, world.states) : arranged
 }
 
 /** `force`: killed, all at once. `rolling`: one at a time, each proven healthy before the next. */
 export function converge(how: { readonly force: boolean; readonly rolling: boolean }) {
   return ({ engine, runtime, scratch }: Parts): Step => async (context) => {
     const { instance, nodes } = context
-    const ids = nodes.map((node) => node.id)
-    const states = await runtime.inspect(instance.id, ids)
+    const states = await runtime.inspect(instance.id, nodes.map((node) => node.id))
+    const world = worldOf(context, states, runtime)
+    const stateOf = (node: NodeRecord): NodeState => states.find((s) => s.id === node.id)!
     const behind = outdated(instance, nodes, states)
-    if (behind.length === 0) {
-      const health = await engine.probe(instance, nodes, states)
-      if (health.ok) return 'done'
-      context.progress(health.reason ?? 'waiting for the engine')
-      const since = scratch.get('waiting') ?? Date.now()
-      scratch.set('waiting', since)
-      return { waitMs: Math.min(lookAgainAtMostMs, Math.max(lookAgainMs, (Date.now() - since) * lookAgainPart)) }
+    const dead = behind.filter((node) => stateOf(node).phase !== 'running')
+    // What is stopped one after another can be left half done, and a cancelled change leaves it so.
+    if (dead.length === 0 && (behind.length === 0 || context.cancelled && how.rolling)) {
+      const health = await settleDown(engine, world)
+      if (health.ok) return behind.length === 0 ? 'done' : 'cancelled'
+      return waitFor(health, context, scratch)
+    }
+    context.progress(`${nodes.length - behind.length} of ${nodes.length} nodes run generation ${instance.generation}`)
+    let next: readonly NodeRecord[] = dead
+    if (how.force) next = behind
+    // Others may serve while the dead ones start, so their roles come first.
+    else if (dead.length > 0 && dead.length < nodes.length) await engine.arrange?.(world)
+    if (next.length === 0) {
+      const chosen = await turn(engine, world, behind, how.rolling && nodes.length > 1)
+      if ('ok' in chosen) return waitFor(chosen, context, scratch)
+      next = chosen
     }
     scratch.delete('waiting')
-    context.progress(`${nodes.length - behind.length} of ${nodes.length} nodes run generation ${instance.generation}`)
+    const notBefore = Number(context.operation.memo['notBefore'] ?? 0)
+    if (dead.length > 0 && Date.now() < notBefore) return { waitMs: Math.min(notBefore - Date.now(), lookAgainAtMostMs) }
     const specs = engine.layout(instance, nodes)
-    const waits = await Promise.all((how.rolling ? behind.slice(0, 1) : behind).map(async (node) => {
-      const state = states.find((s) => s.id === node.id)!
-      const spec = specs.find((s) => s.id === node.id)!
+    const waits = await Promise.all(next.map(async (node) => {
+      const [state, spec] = [stateOf(node), specs.find((s) => s.id === node.id)!]
       if (state.phase === 'running') await engine.drain?.(instance, node, state, { force: how.force })
       checkpoint('engine.drained')
       return start(context, spec, state, { force: how.force }, { runtime, scratch })
     }))
     return { waitMs: Math.max(...waits) }
   }
+}
+
+/** Whose turn it is to stop, among nodes that all run; or what is waited for. */
+async function turn(engine: Engine, world: World, behind: readonly NodeRecord[], oneByOne: boolean): Promise<readonly NodeRecord[] | NodeHealth> {
+  if (!oneByOne) return behind
+  const health = await settleDown(engine, world)
+  if (!health.ok) return health
+  const chosen = await engine.choose?.(world, behind) ?? behind[0]!
+  return typeof chosen === 'string' ? { ok: false, reason: chosen } : [chosen]
+}
+
+/** Looks again soon at first, then less often. */
+function waitFor(health: NodeHealth, context: StepContext, scratch: Parts['scratch']): { waitMs: number } {
+  context.progress(health.reason ?? 'waiting for the engine')
+  const since = scratch.get('waiting') ?? Date.now()
+  scratch.set('waiting', since)
+  return { waitMs: Math.min(lookAgainAtMostMs, Math.max(lookAgainMs, (Date.now() - since) * lookAgainPart)) }
 }
 
 /** Launches one node unless it just ended too often; answers how long to wait before the next look. */
@@ -68,7 +116,7 @@ export async function start(
     scratch.set(`${key}:paused`, launches)
     return pauseMs
   }
-  context.progress(state.phase === 'running' ? 'stopping and starting' : 'starting')
+  context.progress(state.phase === 'running' ? 'stopping and starting' : 'starting', spec.id)
   await runtime.apply(spec, how)
   scratch.set(key, launches + 1)
   checkpoint('runtime.applied')

@@ -1,6 +1,6 @@
 /** Empties an instance exactly once; a node that just died is brought back first. */
 import { checkpoint } from '../core/checkpoint.ts'
-import { outdated, start } from './converge.ts'
+import { outdated, settleDown, start, worldOf } from './converge.ts'
 import type { Step } from '../core/operation.ts'
 import type { Parts } from './actions.ts'
 
@@ -11,26 +11,27 @@ export function flush({ engine, runtime, scratch }: Parts): Step {
   return async (context) => {
     const { instance, nodes, operation } = context
     const states = await runtime.inspect(instance.id, nodes.map((node) => node.id))
+    const world = worldOf(context, states, runtime)
     const missing = outdated(instance, nodes, states)
     if (missing.length > 0) {
+      if (missing.length < nodes.length) await engine.arrange?.(world)
       const specs = engine.layout(instance, nodes).filter((spec) => missing.some((node) => node.id === spec.id))
       const waits = await Promise.all(specs.map((spec) => start(context, spec, states.find((s) => s.id === spec.id)!, { force: false }, { runtime, scratch })))
       return { waitMs: Math.max(...waits) }
     }
-    const health = await engine.probe(instance, nodes, states)
+    const health = await settleDown(engine, world)
     if (!health.ok) {
       context.progress(health.reason ?? 'waiting for the engine')
       return { waitMs: lookAgainMs }
     }
-    const each = <T>(work: (index: number) => Promise<T>): Promise<T[]> => Promise.all(nodes.map((_, index) => work(index)))
     if (operation.memo['flushed'] !== true) {
       context.progress('clearing the data')
-      await each((i) => engine.flush!(instance, nodes[i]!, states[i]!, operation.id))
+      await engine.flush!(world, operation.id)
       checkpoint('engine.flushed')
       // Durable before the evidence goes: from here on nobody flushes for this operation again.
       await context.remember({ flushed: true })
     }
-    await each((i) => engine.forgetFlush!(instance, nodes[i]!, states[i]!, operation.id))
+    await engine.forgetFlush!(world, operation.id)
     checkpoint('engine.flushForgotten')
     return 'done'
   }

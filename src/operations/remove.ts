@@ -5,7 +5,7 @@ import type { Parts } from './actions.ts'
 export function remove({ runtime }: Parts): Step {
   return async (context) => {
     context.progress('removing processes and data')
-    await runtime.remove(context.instance.id, context.nodes.map((node) => node.id))
+    await runtime.remove(context.instance.id, context.nodes.map((node) => node.id), { all: true })
     return 'done'
   }
 }

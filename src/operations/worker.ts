@@ -1,7 +1,8 @@
 /** Takes accepted operations, calls their steps until they are done, and settles them. */
 import { actions } from './actions.ts'
-import { claim, remember, renew, settle, type Settlement } from '../store/operations.ts'
+import { claim, grant, remember, renew, settle, type Settlement } from '../store/operations.ts'
 import { instancesByIds, nodesOf } from '../store/instances.ts'
+import { leavingNodes } from './shrink.ts'
 import { TerminalError, type Operation, type StepContext } from '../core/operation.ts'
 import type { Database } from '../store/database.ts'
 import type { Engine } from '../core/engine.ts'
@@ -13,7 +14,9 @@ export interface Worker {
   /** Looks for due operations now rather than at the next tick. */
   nudge(): void
   /** Where a running operation stands, for people; null when it does not run here. */
-  progress(operationId: string): string | null
+  progress(operationId: string): Progress | null
+  /** Ends an operation early, and well; what is running here learns of it at once. */
+  cancel(operationId: string): void
   /** Takes nothing new and waits for the steps in progress; what is unfinished stays accepted. */
   stop(): Promise<void>
 }
@@ -26,7 +29,9 @@ export interface WorkerParts {
   readonly log: Logger
 }
 
-interface Run { readonly abort: AbortController; progress: string | null; ended: Promise<void> }
+export interface Progress { readonly text: string; /** What single nodes are at, by node id. */ readonly nodes: Readonly<Record<string, string>> }
+
+interface Run { readonly abort: AbortController; progress: string | null; readonly nodes: Record<string, string>; cancelled: boolean; ended: Promise<void> }
 
 /** Other control planes take over after this long without a renewal. */
 const leaseMs = 8000
@@ -56,7 +61,7 @@ export function startWorker({ db, engines, runtimes, owner, log }: WorkerParts):
     const ids = operations.map((operation) => operation.instanceId)
     const [instances, nodes] = [await instancesByIds(db, ids), await nodesOf(db, ids)]
     for (const operation of operations) {
-      const run: Run = { abort: new AbortController(), progress: null, ended: Promise.resolve() }
+      const run: Run = { abort: new AbortController(), progress: null, nodes: {}, cancelled: operation.cancelAt !== null, ended: Promise.resolve() }
       running.set(operation.id, run)
       // A recovery that was replaced may still be in the middle of a step on the same nodes.
       const predecessor = serial.get(operation.instanceId)
@@ -81,17 +86,24 @@ export function startWorker({ db, engines, runtimes, owner, log }: WorkerParts):
     // Not the wall clock: a machine that sets it must not fail what is under way.
     const deadline = performance.now() + row.deadlineMs
     let current = operation
+    let granted = instance
     let lastError: string | null = null
     const context = (): StepContext => ({
-      instance, nodes, operation: current, signal: run.abort.signal,
-      progress(text) { run.progress = text },
+      instance: granted, nodes, operation: current, signal: run.abort.signal, cancelled: run.cancelled,
+      progress(text, nodeId) {
+        if (nodeId === undefined) run.progress = text
+        else run.nodes[nodeId] = text
+      },
       async remember(memo) { await remember(db, owner, operation.id, memo); current = { ...current, memo } },
+      async grant(grants) { await grant(db, owner, operation, grants); granted = { ...granted, grants } },
     })
     for (let failures = 0; !run.abort.signal.aborted && !stopping;) {
       let waitMs: number
       try {
         const result = await within(step(context()), deadline - performance.now())
-        if (result === 'done') return settled({ operation, outcome: 'done', cause: null })
+        if (result === 'done') return settled({ operation, outcome: 'done', cause: null, gone: leavingNodes(operation.memo) })
+        // Whatever the nodes run now is allowed from here on: nobody asked for more.
+        if (result === 'cancelled') return settled({ operation, outcome: 'cancelled', cause: null, floor: Math.min(...(await runtime.inspect(instance.id, nodes.map((node) => node.id))).map((state) => state.observedGeneration)) })
         waitMs = result.waitMs
         failures = 0
       } catch (error) {
@@ -141,14 +153,24 @@ export function startWorker({ db, engines, runtimes, owner, log }: WorkerParts):
     const before = [...running]
     if (before.length === 0) return
     const held = await renew(db, owner, Date.now() + leaseMs)
-    for (const [id, run] of before) if (!held.has(id)) run.abort.abort()
+    for (const [id, run] of before) {
+      if (!held.has(id)) run.abort.abort()
+      else if (held.get(id)) run.cancelled = true
+    }
   }
 
   const ticking = setInterval(nudge, tickMs)
   const renewing = setInterval(() => void keepLeases().catch((error) => log.error({ error }, 'leases could not be renewed')), renewEveryMs)
   return {
     nudge,
-    progress: (operationId) => running.get(operationId)?.progress ?? null,
+    progress(operationId) {
+      const run = running.get(operationId)
+      return run ? { text: run.progress ?? '', nodes: run.nodes } : null
+    },
+    cancel(operationId) {
+      const run = running.get(operationId)
+      if (run) run.cancelled = true
+    },
     async stop() {
       stopping = true
       clearInterval(ticking)

@@ -2,19 +2,45 @@
 import { type Database, type Tx } from './database.ts'
 import type { AddressRow, InstanceRow, NodeRow } from './tables.ts'
 import type { Action } from '../core/operation.ts'
-import type { EngineName, Health, Instance, NodeRecord } from '../core/instance.ts'
+import type { EngineName, Health, Instance, NodeRecord, Spec } from '../core/instance.ts'
 
 type Reader = Database | Tx
 
 export async function insertInstances(tx: Tx, instances: readonly Instance[], nodes: readonly NodeRecord[]): Promise<void> {
   await tx.insertInto('instances').values(instances.map(instanceRow)).execute()
-  await tx.insertInto('nodes').values(nodes.map((node) => ({ id: node.id, instance_id: node.instanceId, ordinal: node.ordinal, host: node.host, address: node.address, ports: JSON.stringify(node.ports) }))).execute()
-  await tx.insertInto('addresses').values(nodes.flatMap((node): AddressRow[] => Object.values(node.ports).map((port) => ({ host: node.host, address: node.address, port, node_id: node.id })))).execute()
+  await tx.insertInto('nodes').values(nodes.map(nodeRow)).execute()
+  await tx.insertInto('addresses').values([...nodes.flatMap(nodeAddresses), ...instances.flatMap(endpointAddresses)]).execute()
+}
+
+function nodeAddresses(node: NodeRecord): AddressRow[] {
+  return Object.values(node.ports).map((port) => ({ host: node.host, address: node.address, port, node_id: node.id }))
+}
+
+function endpointAddresses({ id, host, endpoints }: Instance): AddressRow[] {
+  return Object.values(endpoints).map(({ address, port }) => ({ host, address, port, node_id: id }))
+}
+
+/** More nodes of an instance that exists. */
+export async function insertNodes(tx: Tx, nodes: readonly NodeRecord[]): Promise<void> {
+  await tx.insertInto('nodes').values(nodes.map(nodeRow)).execute()
+  await tx.insertInto('addresses').values(nodes.flatMap(nodeAddresses)).execute()
+}
+
+/** Forgets nodes that are gone, and frees their addresses. */
+export async function deleteNodes(tx: Tx, ids: readonly string[]): Promise<void> {
+  if (ids.length === 0) return
+  await tx.deleteFrom('addresses').where('node_id', 'in', ids).execute()
+  await tx.deleteFrom('nodes').where('id', 'in', ids).execute()
+}
+
+export async function setSpec(tx: Tx, id: string, spec: Spec, now: number): Promise<void> {
+  await tx.updateTable('instances').set({ spec: JSON.stringify(spec), updated_at: now }).where('id', '=', id).execute()
 }
 
 /** Forgets instances whose removal is done; their addresses are free with the same commit. */
 export async function deleteInstances(tx: Tx, ids: readonly string[]): Promise<void> {
   await tx.deleteFrom('addresses').where('node_id', 'in', tx.selectFrom('nodes').select('id').where('instance_id', 'in', ids)).execute()
+  await tx.deleteFrom('addresses').where('node_id', 'in', ids).execute()
   await tx.deleteFrom('nodes').where('instance_id', 'in', ids).execute()
   await tx.deleteFrom('instances').where('id', 'in', ids).execute()
 }
@@ -78,8 +104,8 @@ export async function setHealth(tx: Tx, id: string, health: Health, cause: strin
 export function instanceOf(row: InstanceRow): Instance {
   return {
     id: row.id, projectId: row.project_id, name: row.name, engine: row.engine, version: row.version, runtime: row.runtime, host: row.host,
-    spec: JSON.parse(row.spec), attributes: JSON.parse(row.attributes), tags: JSON.parse(row.tags),
-    generation: row.generation, health: row.health, cause: row.cause, readyAt: row.ready_at, crashes: row.crashes,
+    spec: { ...alone, ...JSON.parse(row.spec) }, endpoints: JSON.parse(row.endpoints), grants: JSON.parse(row.grants), attributes: JSON.parse(row.attributes), tags: JSON.parse(row.tags),
+    generation: row.generation, floor: row.floor ?? row.generation, health: row.health, cause: row.cause, readyAt: row.ready_at, crashes: row.crashes,
     createdAt: row.created_at, updatedAt: row.updated_at,
   }
 }
@@ -88,9 +114,17 @@ function instanceRow(instance: Instance): InstanceRow {
   return {
     id: instance.id, project_id: instance.projectId, name: instance.name, engine: instance.engine, version: instance.version,
     runtime: instance.runtime, host: instance.host, spec: JSON.stringify(instance.spec), attributes: JSON.stringify(instance.attributes),
-    tags: JSON.stringify(instance.tags), generation: instance.generation, health: instance.health, cause: instance.cause,
+    tags: JSON.stringify(instance.tags), endpoints: JSON.stringify(instance.endpoints), grants: JSON.stringify(instance.grants),
+    generation: instance.generation, floor: instance.floor === instance.generation ? null : instance.floor, health: instance.health, cause: instance.cause,
     ready_at: instance.readyAt, crashes: instance.crashes, created_at: instance.createdAt, updated_at: instance.updatedAt,
   }
+}
+
+/** Instances of the first release had one node, and did not say so. */
+const alone = { topology: 'single', shards: 1, replicas: 1 } as const
+
+function nodeRow(node: NodeRecord): NodeRow {
+  return { id: node.id, instance_id: node.instanceId, ordinal: node.ordinal, host: node.host, address: node.address, ports: JSON.stringify(node.ports) }
 }
 
 function nodeOf(row: NodeRow): NodeRecord {

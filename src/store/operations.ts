@@ -1,14 +1,14 @@
 /** Operations: accepted, leased, remembered, settled. Every write of a worker is fenced by its lease. */
-import { deleteInstances } from './instances.ts'
+import { deleteInstances, deleteNodes } from './instances.ts'
 import { appendAudit } from './audit.ts'
 import { transact, type Database, type Tx } from './database.ts'
 import type { OperationRow } from './tables.ts'
 import type { Action, Memo, Operation, Outcome } from '../core/operation.ts'
-import type { Instance } from '../core/instance.ts'
+import type { Grants, Instance } from '../core/instance.ts'
 
 export interface NewOperation {
   readonly id: string; readonly instance: Pick<Instance, 'id' | 'projectId' | 'engine'>; readonly action: Action
-  readonly generation: number; readonly actor: string; readonly at: number; readonly nextAt?: number; readonly cause?: string
+  readonly generation: number; readonly actor: string; readonly at: number; readonly nextAt?: number; readonly cause?: string; readonly memo?: Memo
 }
 
 /**
@@ -21,7 +21,7 @@ export async function openOperations(tx: Tx, operations: readonly NewOperation[]
   const sorted = operations.toSorted((a, b) => (a.instance.id < b.instance.id ? -1 : 1))
   const inserted = await tx.insertInto('operations').values(sorted.map((o): OperationRow => ({
     id: o.id, instance_id: o.instance.id, project_id: o.instance.projectId, engine: o.instance.engine, action: o.action, generation: o.generation,
-    actor: o.actor, created_at: o.at, started_at: null, next_at: o.nextAt ?? o.at, finished_at: null, outcome: null, cause: o.cause ?? null, memo: '{}',
+    actor: o.actor, created_at: o.at, started_at: null, next_at: o.nextAt ?? o.at, finished_at: null, outcome: null, cause: o.cause ?? null, memo: JSON.stringify(o.memo ?? {}), cancel_at: null,
     lease_owner: null, lease_until: null,
   }))).onConflict((conflict) => conflict.column('instance_id').where('finished_at', 'is', null).doNothing()).returning('instance_id').execute()
   return new Set(inserted.map((row) => row.instance_id))
@@ -50,6 +50,12 @@ export async function operationsOf(db: Database, instanceId: string, page: { off
   return { total: Number(total), operations: rows.map(operationOf) }
 }
 
+/** Of one project; null when there is none such. */
+export async function operationById(db: Database | Tx, projectId: string, id: string): Promise<Operation | null> {
+  const row = await db.selectFrom('operations').selectAll().where('id', '=', id).where('project_id', '=', projectId).executeTakeFirst()
+  return row ? operationOf(row) : null
+}
+
 export async function projectOperations(db: Database, projectId: string, filter: { readonly instanceId?: string; readonly openOnly: boolean; readonly limit: number }): Promise<Operation[]> {
   let query = db.selectFrom('operations').selectAll().where('project_id', '=', projectId)
   if (filter.instanceId !== undefined) query = query.where('instance_id', '=', filter.instanceId)
@@ -70,10 +76,25 @@ export async function claim(db: Database, owner: string, now: number, leaseMs: n
   })
 }
 
-/** Prolongs every lease of this owner; returns the operations it still holds. */
-export async function renew(db: Database, owner: string, until: number): Promise<Set<string>> {
-  const rows = await db.updateTable('operations').set({ lease_until: until }).where('lease_owner', '=', owner).where('finished_at', 'is', null).returning('id').execute()
-  return new Set(rows.map((row) => row.id))
+/** Prolongs every lease of this owner; returns the operations it still holds, and whether a person asked for their end. */
+export async function renew(db: Database, owner: string, until: number): Promise<Map<string, boolean>> {
+  const rows = await db.updateTable('operations').set({ lease_until: until }).where('lease_owner', '=', owner).where('finished_at', 'is', null).returning(['id', 'cancel_at']).execute()
+  return new Map(rows.map((row) => [row.id, row.cancel_at !== null]))
+}
+
+/** Asks for the end of an unfinished operation; false when it has ended. */
+export async function requestCancel(tx: Tx, id: string, now: number): Promise<boolean> {
+  const done = await tx.updateTable('operations').set((q) => ({ cancel_at: q.fn.coalesce('cancel_at', q.val(now)) })).where('id', '=', id).where('finished_at', 'is', null).executeTakeFirst()
+  return Number(done.numUpdatedRows) === 1
+}
+
+/** Records what an engine grants, unless the operation that it grants it for is no longer this owner's. */
+export async function grant(db: Database, owner: string, operation: Pick<Operation, 'id' | 'instanceId'>, grants: Grants): Promise<void> {
+  await transact(db, async (tx) => {
+    const held = tx.selectFrom('operations').select('instance_id').where('id', '=', operation.id).where('lease_owner', '=', owner).where('finished_at', 'is', null)
+    const done = await tx.updateTable('instances').set({ grants: JSON.stringify(grants) }).where('id', 'in', held).executeTakeFirst()
+    if (Number(done.numUpdatedRows) !== 1) throw new Error(`operation ${operation.id} is no longer ours`)
+  })
 }
 
 /** Gives up leases of control planes that cannot live any more; for a database that only one server opens. */
@@ -88,7 +109,7 @@ export async function remember(db: Database, owner: string, id: string, memo: Me
   })
 }
 
-export interface Settlement { readonly operation: Operation; readonly outcome: Exclude<Outcome, 'replaced'>; readonly cause: string | null }
+export interface Settlement { readonly operation: Operation; readonly outcome: Exclude<Outcome, 'replaced'>; readonly cause: string | null; /** The oldest generation that nodes were left at, when it was cancelled. */ readonly floor?: number; /** Nodes that it removed. */ readonly gone?: readonly string[] }
 
 /** Ends operations and writes what follows for their instances, in one transaction; skips what is no longer ours. */
 export async function settle(db: Database, owner: string, settlements: readonly Settlement[], now: number): Promise<void> {
@@ -102,13 +123,15 @@ export async function settle(db: Database, owner: string, settlements: readonly 
       for (const row of rows) ours.add(row.id)
     }
     const ended = settlements.filter((settlement) => ours.has(settlement.operation.id))
-    const healthy = ended.filter((s) => s.outcome === 'done' && s.operation.action !== 'delete').map((s) => s.operation)
+    const healthy = ended.filter((s) => s.outcome !== 'failed' && s.operation.action !== 'delete').map((s) => s.operation)
     if (healthy.length > 0) await tx.updateTable('instances').set({ health: 'healthy', cause: null, updated_at: now }).where('id', 'in', healthy.map((o) => o.instanceId)).execute()
     const created = healthy.filter((o) => o.action === 'create').map((o) => o.instanceId)
     if (created.length > 0) await tx.updateTable('instances').set({ ready_at: now }).where('id', 'in', created).execute()
     for (const { operation, cause } of ended.filter((s) => s.outcome === 'failed')) {
       await tx.updateTable('instances').set({ health: 'unhealthy', cause, updated_at: now }).where('id', '=', operation.instanceId).execute()
     }
+    for (const { operation, floor } of ended) if (floor !== undefined) await tx.updateTable('instances').set({ floor }).where('id', '=', operation.instanceId).execute()
+    await deleteNodes(tx, ended.filter((s) => s.outcome === 'done').flatMap((s) => s.gone ?? []))
     const deleted = ended.filter((s) => s.outcome === 'done' && s.operation.action === 'delete').map((s) => s.operation.instanceId)
     if (deleted.length > 0) await deleteInstances(tx, deleted)
     await appendAudit(tx, ended.map(({ operation, outcome, cause }) => ({
@@ -120,13 +143,13 @@ export async function settle(db: Database, owner: string, settlements: readonly 
 /** Raises the generation of instances and returns nothing that could be stale: each goes up by one. */
 export async function bumpGenerations(tx: Tx, instanceIds: readonly string[], now: number): Promise<void> {
   if (instanceIds.length === 0) return
-  await tx.updateTable('instances').set((q) => ({ generation: q('generation', '+', 1), updated_at: now })).where('id', 'in', instanceIds).execute()
+  await tx.updateTable('instances').set((q) => ({ generation: q('generation', '+', 1), floor: null, updated_at: now })).where('id', 'in', instanceIds).execute()
 }
 
 export function operationOf(row: OperationRow): Operation {
   return {
     id: row.id, instanceId: row.instance_id, projectId: row.project_id, action: row.action, generation: row.generation, actor: row.actor,
-    createdAt: row.created_at, startedAt: row.started_at, nextAt: row.next_at, finishedAt: row.finished_at, outcome: row.outcome, cause: row.cause, memo: JSON.parse(row.memo),
+    createdAt: row.created_at, startedAt: row.started_at, nextAt: row.next_at, finishedAt: row.finished_at, outcome: row.outcome, cause: row.cause, memo: JSON.parse(row.memo), cancelAt: row.cancel_at,
   }
 }
 

@@ -15,19 +15,20 @@ export interface Tables {
 export interface InstanceRow {
   id: string; project_id: string; name: string; engine: EngineName; version: string; runtime: RuntimeName; host: string
   spec: string; attributes: string; tags: string
-  generation: number; health: Health; cause: string | null; ready_at: number | null; crashes: number
+  endpoints: string; grants: string
+  generation: number; floor: number | null; health: Health; cause: string | null; ready_at: number | null; crashes: number
   created_at: number; updated_at: number
 }
 
 export interface NodeRow { id: string; instance_id: string; ordinal: number; host: string; address: string; ports: string }
 
-/** One row a listener; the primary key keeps two nodes of a host apart. */
+/** One row a listener; the primary key keeps two nodes of a host apart. What moves between nodes is held by the instance: its id is in `node_id`. */
 export interface AddressRow { host: string; address: string; port: number; node_id: string }
 
 export interface OperationRow {
   id: string; instance_id: string; project_id: string; engine: EngineName; action: Action; generation: number; actor: string
   created_at: number; started_at: number | null; next_at: number; finished_at: number | null
-  outcome: Outcome | null; cause: string | null; memo: string
+  outcome: Outcome | null; cause: string | null; memo: string; cancel_at: number | null
   lease_owner: string | null; lease_until: number | null
 }
 

@@ -15,9 +15,9 @@ export async function fill(home: string, projectId: string, count: number): Prom
     return {
       instance: {
         id, projectId, name: `bench-${n}`, engine: 'redis', version: '7.0', runtime: 'process', host: 'bench',
-        spec: { flavor: 'redis.single.xu1.tiny.128', memoryBytes: 128 * 1024 ** 2, nodeCount: 1, port: null, parameters: {}, renamedCommands: {}, sealedPassword: null },
+        spec: { flavor: 'redis.single.xu1.tiny.128', memoryBytes: 128 * 1024 ** 2, topology: 'single', shards: 1, replicas: 1, nodeCount: 1, port: null, parameters: {}, renamedCommands: {}, sealedPassword: null },
         attributes: { capacity: 0.125, description: null, vpcId: randomUUID(), subnetId: randomUUID(), azCodes: ['eu-de-01'], userId: randomUUID(), userName: 'admin' }, tags: [],
-        generation: 1, health: 'healthy', cause: null, readyAt: now, crashes: 0, createdAt: now, updatedAt: now,
+        endpoints: {}, grants: {}, generation: 1, floor: 1, health: 'healthy', cause: null, readyAt: now, crashes: 0, createdAt: now, updatedAt: now,
       },
       node: { id: `${id}-0`, instanceId: id, ordinal: 0, host: 'bench', address: `127.1.${n >> 8}.${n & 255}`, ports: { service: 6379 } },
     }

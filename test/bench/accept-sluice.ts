@@ -22,7 +22,7 @@ const secrets = readSecrets(config.home, null)
 const credentials = readCredentials(config)
 await ensureProject(db, { id: projectId, name: credentials.project, domain: credentials.domain })
 const plane = controlPlane({ available: () => Infinity,
-  db, ...registry(config, secrets), host: 'bench', seal: secrets.seal, worker: { nudge() {}, progress: () => null },
+  db, ...registry(config, secrets), host: 'bench', seal: secrets.seal, worker: { nudge() {}, progress: () => null, cancel() {} },
   addresses: { async place() { throw new Error('nothing is created here') }, close() {} },
 })
 await listen({ config, plane, identity: identityStore(db, credentials), tokenKey: secrets.derive('tokens'), log: pino({ level: 'warn' }), down() {} })

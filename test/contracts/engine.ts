@@ -3,9 +3,9 @@ import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { randomUUID } from 'node:crypto'
 import { until } from '../support/server.ts'
-import type { Engine } from '../../src/core/engine.ts'
+import type { Engine, World } from '../../src/core/engine.ts'
 import type { Instance, NodeRecord } from '../../src/core/instance.ts'
-import type { Runtime } from '../../src/core/runtime.ts'
+import type { NodeState, Runtime } from '../../src/core/runtime.ts'
 
 export interface EngineUnderTest {
   readonly engine: Engine
@@ -22,9 +22,15 @@ export interface EngineUnderTest {
 export function instanceFor(engine: Engine, version: string, flavor: string, generation = 1, id: string = randomUUID()): Instance {
   return {
     id, projectId: 'p', name: 'under-test', engine: engine.name, version, runtime: 'process', host: 'h',
-    spec: { flavor, memoryBytes: 1 << 30, nodeCount: 1, port: null, parameters: {}, renamedCommands: {}, sealedPassword: null },
-    attributes: {}, tags: [], generation, health: 'unknown', cause: null, readyAt: null, createdAt: 0, updatedAt: 0, crashes: 0,
+    spec: { flavor, memoryBytes: 1 << 30, topology: 'single', shards: 1, replicas: 1, nodeCount: 1, port: null, parameters: {}, renamedCommands: {}, sealedPassword: null },
+    endpoints: {}, grants: {}, attributes: {}, tags: [], generation, floor: generation, health: 'unknown', cause: null, readyAt: null, createdAt: 0, updatedAt: 0, crashes: 0,
   }
+}
+
+/** A world in which nothing is granted and nothing is killed. */
+export function still(instance: Instance, nodes: readonly NodeRecord[], states: readonly NodeState[]): World {
+  const refuse = async (): Promise<never> => { throw new Error('not here') }
+  return { instance, nodes, states, grant: refuse, kill: refuse, progress() {} }
 }
 
 export function engineContract(name: string, make: () => Promise<EngineUnderTest>): void {
@@ -71,7 +77,7 @@ export function engineContract(name: string, make: () => Promise<EngineUnderTest
       const [second] = await states(n)
       assert.equal(second!.observedGeneration, 2)
       assert.notDeepEqual(second!.identity, first!.identity)
-      await under.runtime.remove(instance.id, [n.id])
+      await under.runtime.remove(instance.id, [n.id], { all: true })
     })
 
     test('a foreign server that answers on the node\'s address is not taken for ours', async () => {
@@ -85,9 +91,9 @@ export function engineContract(name: string, make: () => Promise<EngineUnderTest
         // As if our process still lived and merely did not own the address.
         const health = await under.engine.probe(instance, [n], [{ ...state!, phase: 'running' }])
         assert.equal(health.ok, false, 'a foreign server passed for ours')
-        if (under.engine.flush) await assert.rejects(under.engine.flush(instance, n, { ...state!, phase: 'running' }, 'key'))
+        if (under.engine.flush) await assert.rejects(under.engine.flush(still(instance, [n], [{ ...state!, phase: 'running' }]), 'key'))
       } finally { await end() }
-      await under.runtime.remove(instance.id, [n.id])
+      await under.runtime.remove(instance.id, [n.id], { all: true })
     })
   })
 }

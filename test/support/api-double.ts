@@ -39,7 +39,7 @@ export async function ground(): Promise<Ground> {
 
   const operationOf = (instance: Instance, action: Action): Operation => ({
     id: randomUUID().replaceAll('-', ''), instanceId: instance.id, projectId: instance.projectId, action, generation: instance.generation, actor: people.user,
-    createdAt: clock.now, startedAt: null, nextAt: clock.now, finishedAt: null, outcome: null, cause: null, memo: {},
+    createdAt: clock.now, startedAt: null, nextAt: clock.now, finishedAt: null, outcome: null, cause: null, memo: {}, cancelAt: null,
   })
   const viewOf = ({ instance, open }: { instance: Instance; open: Operation | null }): View => ({
     instance, status: statusOf(instance, open), open, runsOn: instance.engine === 'redis' ? '7.0.15' : '3.9.1',
@@ -50,7 +50,7 @@ export async function ground(): Promise<Ground> {
     const instance: Instance = {
       id: randomUUID(), projectId: wish.caller.projectId, name: wish.name, engine: wish.engine, version: wish.version, runtime: 'process', host: 'h',
       spec: { ...spec, sealedPassword: password === null ? null : 'sealed' }, attributes: { ...wish.attributes, userId: wish.caller.userId, userName: wish.caller.userName }, tags: wish.tags,
-      generation: 1, health: 'unknown', cause: null, readyAt: null, crashes: 0, createdAt: clock.now, updatedAt: clock.now, ...more,
+      endpoints: {}, grants: {}, generation: 1, floor: 1, health: 'unknown', cause: null, readyAt: null, crashes: 0, createdAt: clock.now, updatedAt: clock.now, ...more,
     }
     const operation = open && operationOf(instance, open)
     instances.set(instance.id, { instance, open: operation, tasks: operation ? [operation] : [] })
@@ -71,7 +71,7 @@ export async function ground(): Promise<Ground> {
       const found = new Map(inProject(wish.caller.projectId, wish.engine).map((one) => [one.instance.id, one]))
       return wish.ids.map((id): Answer => {
         const one = found.get(id)
-        const refusal = one ? refusalOf(wish.action, one.instance, one.open, { flush: one.instance.version !== '3.0' }) : { kind: 'unknown' as const }
+        const refusal = one ? refusalOf(wish.action, one.instance, one.open, { flush: one.instance.version !== '3.0', swap: one.instance.spec.replicas > 1 }) : { kind: 'unknown' as const }
         if (refusal) return { id, refusal }
         const operation = operationOf(one!.instance, wish.action)
         wishes.push({ action: wish.action, id })
@@ -80,6 +80,8 @@ export async function ground(): Promise<Ground> {
         return { id, operation }
       })
     },
+    async resize() { return 'no room' },
+    async cancel() { return 'unknown' },
     async deleteFailed(wish) {
       const failed = inProject(wish.caller.projectId, wish.engine).filter((one) => viewOf(one).status === 'createfailed')
       return plane.submit({ ...wish, action: 'delete', ids: failed.map((one) => one.instance.id) })
@@ -101,7 +103,7 @@ export async function ground(): Promise<Ground> {
       const one = inProject(project, engine).find((each) => each.instance.id === id)
       if (!one) return null
       const all = one.tasks.filter((task) => task.createdAt >= (page.from ?? 0) && task.createdAt <= (page.to ?? Infinity) && (page.id === undefined || task.id === page.id))
-      return { total: all.length, tasks: all.slice(page.offset, page.offset + page.limit).map((operation) => ({ operation, progress: null })) }
+      return { total: all.length, tasks: all.slice(page.offset, page.offset + page.limit).map((operation) => ({ operation, progress: null, nodes: {} })) }
     },
     async nodes(project) {
       return [...instances.values()].filter((one) => one.instance.projectId === project).map(viewOf).map((view) => ({ view, node: view.nodes[0]!, report: { id: view.nodes[0]!.id, phase: 'running' as const, observedGeneration: 1, identity: { pid: 4711, startedAt: '1' }, logPath: '/log', residentBytes: 1 } }))
@@ -121,7 +123,7 @@ export async function ground(): Promise<Ground> {
       const facts = { readyAt: status === 'createfailed' ? null : clock.now, health: status === 'running' ? 'healthy' as const : 'unhealthy' as const }
       return add({
         caller: { projectId: project, userId: 'u', userName: people.user }, engine, name, version: version ?? (engine === 'redis' ? '7.0' : '2.7'), tags: [],
-        spec: { flavor: engine === 'redis' ? 'redis.single.xu1.tiny.128' : 'c6.2u4g.single', memoryBytes: 128 * 1024 ** 2, nodeCount: 1, port: null, parameters: {}, renamedCommands: {}, password: 'x' },
+        spec: { flavor: engine === 'redis' ? 'redis.single.xu1.tiny.128' : 'c6.2u4g.single', memoryBytes: 128 * 1024 ** 2, topology: 'single', shards: 1, replicas: 1, nodeCount: 1, port: null, parameters: {}, renamedCommands: {}, password: 'x' },
         attributes: { capacity: 0.125, azCodes: ['eu-de-01'] },
       }, facts, open ?? null)
     },

@@ -64,10 +64,10 @@ async function showLog(plane: ControlPlane, call: Call, who: Who): Promise<Reply
   return { status: 200, stream }
 }
 
-function operationBody({ operation, progress }: TaskView): object {
+function operationBody({ operation, progress, nodes }: TaskView): object {
   return {
     id: operation.id, instance_id: operation.instanceId, action: operation.action, generation: operation.generation, actor: operation.actor,
-    created_at: operation.createdAt, started_at: operation.startedAt, finished_at: operation.finishedAt, outcome: operation.outcome, cause: operation.cause, progress,
+    created_at: operation.createdAt, started_at: operation.startedAt, finished_at: operation.finishedAt, outcome: operation.outcome, cause: operation.cause, progress, nodes,
   }
 }
 

@@ -32,7 +32,8 @@ export function readCreate(body: Body, caller: Caller): CreateWish | Refused {
     caller, engine: 'redis', version: version as string,
     names: count === 1 ? [name] : Array.from({ length: count }, (_, n) => `${name}-${String(n).padStart(3, '0')}`),
     spec: {
-      flavor: flavor.specCode, memoryBytes: flavor.memoryBytes, nodeCount: 1,
+      flavor: flavor.specCode, memoryBytes: flavor.memoryBytes,
+      topology: flavor.topology, shards: flavor.shards, replicas: flavor.replicas, nodeCount: flavor.shards * flavor.replicas,
       port: isAbsent(body['port']) ? null : numberIn(body['port'], 1, 65535),
       parameters: settings as Exclude<typeof settings, Refused>, renamedCommands: renamed as Exclude<typeof renamed, Refused>,
       password: secret as Exclude<typeof secret, Refused>,

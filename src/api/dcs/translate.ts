@@ -5,24 +5,24 @@ import type { Status } from '../../core/status.ts'
 
 export const statusWords: Readonly<Record<Status, string>> = {
   creating: 'CREATING', createfailed: 'CREATEFAILED', running: 'RUNNING', error: 'ERROR',
-  restarting: 'RESTARTING', flushing: 'FLUSHING', deleting: 'DELETING',
+  restarting: 'RESTARTING', flushing: 'FLUSHING', deleting: 'DELETING', extending: 'EXTENDING',
 }
 
 /** Documented, though no instance here is ever in them: asked for, they are an empty list and no mistake. */
 export const foreignStatusWords: readonly string[] = [
-  'EXTENDING', 'RESTORING', 'FROZEN', 'FREEZING', 'STARTING', 'CLOSING', 'CLOSED', 'DELETED', 'UPGRADING', 'ROLLBACKING', 'IPEXCHANGING', 'PAYING', 'MIGRATING', 'CONFIGURING',
+  'RESTORING', 'FROZEN', 'FREEZING', 'STARTING', 'CLOSING', 'CLOSED', 'DELETED', 'UPGRADING', 'ROLLBACKING', 'IPEXCHANGING', 'PAYING', 'MIGRATING', 'CONFIGURING',
 ]
 
 /** What the list and the detail have in common: every documented field, null where nothing true can be said. */
 function common(view: View): Record<string, unknown> {
-  const { instance: { id, name, version, spec, attributes: a, tags, createdAt }, nodes } = view
+  const { instance: { id, name, version, spec, attributes: a, tags, createdAt, endpoints }, nodes } = view
   const capacity = a['capacity'] as number
   return {
     instance_id: id, name, description: a['description'] ?? null, status: statusWords[view.status], sub_status: 'normal',
     engine: 'Redis', engine_version: version, spec_code: spec.flavor, cpu_type: 'x86_64',
     capacity: capacity < 1 ? 0 : capacity, capacity_minor: capacity < 1 ? String(capacity).slice(1) : null,
     max_memory: Math.floor(spec.memoryBytes / 1024 ** 2), used_memory: null,
-    ip: nodes.length === 0 ? null : nodes.map((node) => node.address).join(','), port: nodes[0]?.ports['service'] ?? spec.port ?? null,
+    ip: endpoints['service']?.address ?? (nodes.map((node) => node.address).join(',') || null), port: endpoints['service']?.port ?? nodes[0]?.ports['service'] ?? spec.port ?? null,
     domain_name: null, readonly_domain_name: null,
     vpc_id: a['vpcId'] ?? null, vpc_name: null, subnet_id: a['subnetId'] ?? null, security_group_id: a['securityGroupId'] ?? null,
     az_codes: a['azCodes'] ?? [], enable_publicip: false, publicip_id: null, publicip_address: null, enable_ssl: false,
@@ -47,7 +47,7 @@ export function detail(view: View): object {
     ...common(view),
     update_at: moment(updatedAt), launched_at: readyAt === null ? null : moment(readyAt),
     enterprise_project_name: a['enterpriseProjectName'] ?? null,
-    cache_mode: 'single', product_type: 'generic', storage_type: 'DRAM', db_number: 256, replica_count: 1, sharding_count: 1, support_slow_log_flag: null,
+    cache_mode: spec.topology, product_type: 'generic', storage_type: 'DRAM', db_number: spec.topology === 'cluster' ? 1 : 256, replica_count: spec.replicas, sharding_count: spec.shards, support_slow_log_flag: null,
     inquery_spec_code: spec.flavor, cloud_service_type_code: 'otc.service.type.dcs', cloud_resource_type_code: 'otc.resource.type.dcs3', bandwidth_info: null,
     subnet_name: null, subnet_cidr: null, security_group_name: null, domain_name_info: null, backend_addrs: null,
     available_zones: a['azCodes'] ?? [], transparent_client_ip_enable: false, instance_backup_policy: null,
@@ -58,14 +58,14 @@ export function detail(view: View): object {
 }
 
 const taskNames: Readonly<Record<Action, string>> = {
-  create: 'CREATE', restart: 'RESTART', soft_restart: 'SOFT_RESTART', flush: 'FLUSH', delete: 'DELETE', recover: 'RECOVER',
+  create: 'CREATE', restart: 'RESTART', soft_restart: 'SOFT_RESTART', flush: 'FLUSH', delete: 'DELETE', recover: 'RECOVER', swap: 'SWAP', extend: 'EXTEND', shrink: 'EXTEND',
 }
 
 /** One entry of GET …/tasks. */
-export function task({ operation, progress }: TaskView, user: { readonly id: unknown; readonly name: unknown }): object {
+export function task({ operation, progress, nodes }: TaskView, user: { readonly id: unknown; readonly name: unknown }): object {
   return {
     id: operation.id, name: taskNames[operation.action], status: taskStatus(operation),
-    details: { progress, cause: operation.cause, generation: operation.generation }, params: null,
+    details: { progress, nodes, cause: operation.cause, generation: operation.generation }, params: null,
     user_name: operation.actor, user_id: operation.actor === user.name ? user.id : null,
     created_at: moment(operation.createdAt), updated_at: moment(operation.finishedAt ?? operation.startedAt ?? operation.createdAt), enable_show: operation.finishedAt === null,
   }
@@ -73,7 +73,7 @@ export function task({ operation, progress }: TaskView, user: { readonly id: unk
 
 function taskStatus({ finishedAt, startedAt, outcome }: Operation): string {
   if (finishedAt === null) return startedAt === null ? 'CREATED' : 'EXECUTING'
-  return { done: 'SUCCESS', failed: 'FAILED', replaced: 'CANCELED' }[outcome ?? 'done']
+  return { done: 'SUCCESS', failed: 'FAILED', replaced: 'CANCELED', cancelled: 'CANCELED' }[outcome ?? 'done']
 }
 
 function moment(at: number): string { return new Date(at).toISOString() }

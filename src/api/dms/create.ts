@@ -19,7 +19,7 @@ export function readCreate(body: Body, caller: Caller): CreateWish | Refused {
   return {
     caller, engine: 'kafka', names: [body['name'] as string], version: body['engine_version'] as string, tags,
     spec: {
-      flavor: flavor.productId, memoryBytes: flavor.memoryBytes, nodeCount: 1, port: null, renamedCommands: {}, password: null,
+      flavor: flavor.productId, memoryBytes: flavor.memoryBytes, topology: 'single', shards: 1, replicas: 1, nodeCount: 1, port: null, renamedCommands: {}, password: null,
       parameters: { 'auto.create.topics.enable': String(autoTopic) },
     },
     attributes: {

@@ -6,12 +6,12 @@ import type { Status } from '../../core/status.ts'
 
 /** Kafka has no `flushing`; the row keeps the table whole. */
 export const statusWords: Readonly<Record<Status, string>> = {
-  creating: 'CREATING', createfailed: 'CREATEFAILED', running: 'RUNNING', error: 'ERROR', restarting: 'RESTARTING', flushing: 'RESTARTING', deleting: 'DELETING',
+  creating: 'CREATING', createfailed: 'CREATEFAILED', running: 'RUNNING', error: 'ERROR', restarting: 'RESTARTING', flushing: 'RESTARTING', deleting: 'DELETING', extending: 'EXTENDING',
 }
 
 /** Documented, though no instance here is ever in them: asked for, they are an empty list and no mistake. */
 export const foreignStatusWords: readonly string[] = [
-  'STARTING', 'CLOSING', 'EXTENDING', 'EXTENDEDFAILED', 'DELETED', 'RECYCLE', 'FREEZING', 'FROZEN', 'UPGRADING', 'ROLLBACK', 'ROLLBACKFAILED', 'CONFIGURING', 'SHRINKING', 'VOLUMETYPECHANGING',
+  'STARTING', 'CLOSING', 'EXTENDEDFAILED', 'DELETED', 'RECYCLE', 'FREEZING', 'FROZEN', 'UPGRADING', 'ROLLBACK', 'ROLLBACKFAILED', 'CONFIGURING', 'SHRINKING', 'VOLUMETYPECHANGING',
 ]
 
 /** GET …/instances/{instance_id}, and one entry of the list: every documented field, null where nothing true can be said. */
@@ -53,22 +53,22 @@ const fixed = {
 } as const
 
 const taskNames: Readonly<Record<Action, string>> = {
-  create: 'createInstance', restart: 'restartInstance', soft_restart: 'softRestartInstance', flush: 'flushInstance', delete: 'deleteInstance', recover: 'recoverInstance',
+  create: 'createInstance', restart: 'restartInstance', soft_restart: 'softRestartInstance', flush: 'flushInstance', delete: 'deleteInstance', recover: 'recoverInstance', swap: 'swapInstance', extend: 'extendInstance', shrink: 'extendInstance',
 }
 
 /** One entry of GET …/tasks. */
-export function task({ operation, progress }: TaskView, user: { readonly id: unknown; readonly name: unknown }): object {
+export function task({ operation, progress, nodes }: TaskView, user: { readonly id: unknown; readonly name: unknown }): object {
   return {
     id: operation.id, name: taskNames[operation.action], status: taskStatus(operation),
     user_name: operation.actor, user_id: operation.actor === user.name ? user.id : null,
-    params: JSON.stringify({ progress, cause: operation.cause, generation: operation.generation }),
+    params: JSON.stringify({ progress, nodes, cause: operation.cause, generation: operation.generation }),
     created_at: moment(operation.createdAt), updated_at: moment(operation.finishedAt ?? operation.startedAt ?? operation.createdAt),
   }
 }
 
 /** Unfinished is CREATED, running or not: Terraform's older waiters fail at EXECUTING. */
 function taskStatus({ finishedAt, outcome }: Operation): string {
-  return finishedAt === null ? 'CREATED' : { done: 'SUCCESS', failed: 'FAILED', replaced: 'CANCELED' }[outcome ?? 'done']
+  return finishedAt === null ? 'CREATED' : { done: 'SUCCESS', failed: 'FAILED', replaced: 'CANCELED', cancelled: 'CANCELED' }[outcome ?? 'done']
 }
 
 function moment(at: number): string { return new Date(at).toISOString() }

@@ -10,7 +10,8 @@ const offered = ['1.1.0', '2.3.0', '2.7', '3.x'] as const
 export function kafkaEngine(installed: () => string | null): Engine {
   return {
     name: 'kafka',
-    ports: { service: 9092, controller: 9093 },
+    ports: () => ({ service: 9092, controller: 9093 }),
+    endpoints: () => ({}),
     // Measured: 170 to 290 MiB resident, by flavor.
     leastMemoryBytes: 300 * 1024 * 1024,
     layout,

@@ -1,7 +1,7 @@
-/** One short, proven connection to one Redis process, under the control plane's own account. */
+/** Short, proven connections to Redis processes, under the control plane's own account. */
 import { createHash } from 'node:crypto'
 import { Redis } from 'ioredis'
-import type { NodeRecord } from '../../core/instance.ts'
+import type { Endpoint } from '../../core/instance.ts'
 import type { Identity } from '../../core/runtime.ts'
 
 /** The account that only the control plane uses; customers keep `default`. */
@@ -12,21 +12,51 @@ export function aclHash(password: string): string { return `#${createHash('sha25
 
 /** One field of an INFO answer. */
 export type Info = (field: string) => string | undefined
-export interface Session { readonly redis: Redis; /** INFO at the start of the session. */ readonly info: Info; /** The error that PING was answered with: loading, or a disk that takes no writes. */ readonly refusal: Error | null }
+
+/** A process to talk to. */
+export interface Target {
+  /** Where it may be listening: a node that holds an address of its instance may have left its own for it. */
+  readonly doors: readonly Endpoint[]
+  readonly identity: Identity
+  readonly password: string
+}
+
+export interface Session {
+  readonly redis: Redis
+  /** The door that it was found behind. */
+  readonly door: Endpoint
+  /** INFO at the start of the session. */
+  readonly info: Info
+  /** The error that PING was answered with: loading, or a disk that takes no writes. */
+  readonly refusal: Error | null
+}
+
+export interface SessionOptions { /** Of the connection, for CLIENT LIST. */ readonly name?: string; readonly patienceMs?: number }
 
 /** A local server answers within a millisecond; one that is busy with a long command needs patience, not a hang. */
 const answerWithinMs = 2000
 
 /**
- * Runs `work` on a connection that is proven to end at the process `identity`. Throws a sentence when nobody or
+ * Runs `work` on a connection that is proven to end at the process of the target. Throws a sentence when nobody or
  * somebody else answers; nothing but the account's own password has been sent by then.
  */
-export async function withSession<T>(
-  node: NodeRecord, password: string, identity: Identity, work: (session: Session) => Promise<T>,
-  options: { readonly name?: string; readonly patienceMs?: number } = {},
-): Promise<T> {
+export async function withSession<T>(target: Target, work: (session: Session) => Promise<T>, options: SessionOptions = {}): Promise<T> {
+  const session = await openSession(target, options)
+  try { return await work(session) } finally { session.redis.disconnect() }
+}
+
+/** The same without an end: whoever opens it disconnects it. */
+export async function openSession(target: Target, options: SessionOptions = {}): Promise<Session> {
+  let failure: unknown
+  for (const door of target.doors) {
+    try { return await knock(door, target, options) } catch (error) { failure ??= error }
+  }
+  throw failure
+}
+
+async function knock(door: Endpoint, { identity, password }: Target, options: SessionOptions): Promise<Session> {
   const redis = new Redis({
-    host: node.address, port: node.ports['service']!, username: account, password,
+    host: door.address, port: door.port, username: account, password,
     lazyConnect: true, enableReadyCheck: false, enableOfflineQueue: true, protocol: 2,
     retryStrategy: () => null, maxRetriesPerRequest: 0, disableClientInfo: true,
     connectTimeout: answerWithinMs, commandTimeout: options.patienceMs ?? answerWithinMs,
@@ -40,11 +70,20 @@ export async function withSession<T>(
     const [[failed, text], [refusal]] = await redis.pipeline().info().ping().exec() as [[Error | null, string], [Error | null]]
     if (failed) throw failed
     const info = readInfo(text)
-    if (Number(info('process_id')) !== identity.pid) throw new Error(`another server (process ${info('process_id')}) answers on ${node.address}:${node.ports['service']}, ours is process ${identity.pid}`)
-    return await work({ redis, info, refusal })
+    if (Number(info('process_id')) !== identity.pid) throw new Error(`another server (process ${info('process_id')}) answers on ${door.address}:${door.port}, ours is process ${identity.pid}`)
+    return { redis, door, info, refusal }
   } catch (error) {
+    redis.disconnect()
     throw failure ?? error
-  } finally { redis.disconnect() }
+  }
+}
+
+/** Sends commands in one write, in this order, and answers what each was answered; the first error is thrown. */
+export async function all(redis: Redis, commands: readonly (readonly (string | number)[])[]): Promise<unknown[]> {
+  const pipeline = redis.pipeline()
+  for (const [name, ...args] of commands) pipeline.call(String(name), ...args)
+  const answers = await pipeline.exec()
+  return (answers ?? []).map(([error, answer]) => { if (error) throw error; return answer })
 }
 
 /** Looks up single fields: an answer has some two hundred, and a probe wants three. */

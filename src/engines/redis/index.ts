@@ -2,34 +2,53 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { flushOnce, forgetFlush, type FlushTarget } from './flush.ts'
 import { layout, type RedisSecrets } from './layout.ts'
-import { listens } from '../../core/listens.ts'
 import { readInfo, withSession, type Info } from './client.ts'
 import { runnable } from './versions.ts'
-import type { Engine, NodeHealth } from '../../core/engine.ts'
-import type { Instance, NodeRecord } from '../../core/instance.ts'
+import { topologyOf, type Ground } from './topology.ts'
+import type { Engine, World } from '../../core/engine.ts'
+import type { Instance } from '../../core/instance.ts'
+import type { Target } from './client.ts'
+import type { NodeRecord } from '../../core/instance.ts'
 import type { NodeState } from '../../core/runtime.ts'
 
 /** How long a forced restart waits for what clients were already told is written. Redis acknowledges before it writes while an fsync is slow. */
 const settleWithinMs = 100
 
 export function redisEngine(secrets: RedisSecrets, installed: () => Promise<string>): Engine {
+  const target = (instance: Instance, node: NodeRecord, state: NodeState): Target =>
+    ({ doors: topologyOf(instance.spec).doors(instance, node), identity: state.identity!, password: secrets.account(instance.id) })
+  const ground = (world: World): Ground =>
+    ({ ...world, reach: (node, state) => target(world.instance, node, state), password: secrets.account(world.instance.id) })
+  async function flushTargets(world: World, key: string): Promise<FlushTarget[]> {
+    const masters = await topologyOf(world.instance.spec).masters(ground(world), `sluice:flushed:${key}`)
+    return masters.map(({ node, replicas, key: marker }) => ({
+      ...target(world.instance, node, world.states.find((state) => state.id === node.id)!), replicas, marker, flushall: world.instance.spec.renamedCommands['flushall'] ?? 'FLUSHALL',
+    }))
+  }
+
   return {
     name: 'redis',
-    ports: { service: 6379 },
+    ports: (spec) => topologyOf(spec).ports,
+    endpoints: (spec) => topologyOf(spec).endpoints,
     // Measured: 8 to 13 MiB resident.
     leastMemoryBytes: 16 * 1024 * 1024,
     layout: (instance, nodes) => layout(instance, nodes, secrets),
     async probe(instance, nodes, states) {
       for (const node of nodes) {
-        const health = await probeNode(node, states.find((state) => state.id === node.id), secrets.account(instance.id))
-        if (!health.ok) return health
+        const state = states.find((one) => one.id === node.id)
+        if (state?.phase !== 'running') return { ok: false, reason: `node ${node.ordinal} does not run${state?.exit?.lastLines ? `; its last lines:\n${state.exit.lastLines}` : ''}` }
       }
-      return { ok: true }
+      // A probe changes nothing, so it is given nothing to change with.
+      return topologyOf(instance.spec).probe(ground({ instance, nodes, states, grant: refuse, kill: refuse, progress() {} }))
     },
+    async arrange(world) { return await topologyOf(world.instance.spec).arrange?.(ground(world)) ?? { ok: true } },
+    async choose(world, behind) { return await topologyOf(world.instance.spec).choose?.(ground(world), behind) ?? behind[0]! },
+    async swap(world, before) { return await topologyOf(world.instance.spec).swap?.(ground(world), before) ?? { ok: true } },
+    async vacate(world, leaving) { return await topologyOf(world.instance.spec).vacate?.(ground(world), leaving) ?? { ok: true } },
     async drain(instance, node, state, { force }) {
       if (state.phase !== 'running') return true
       // A server that does not answer is stopped by signals; that is the runtime's part.
-      await withSession(node, secrets.account(instance.id), state.identity!, async ({ redis, info }) => {
+      await withSession(target(instance, node, state), async ({ redis, info }) => {
         if (!force) {
           await redis.call('SHUTDOWN', 'NOSAVE').catch(() => {})
           return
@@ -41,26 +60,10 @@ export function redisEngine(secrets: RedisSecrets, installed: () => Promise<stri
       return true
     },
     flushable: (instance) => Number(instance.version.split('.')[0]) >= 4,
-    flush: (instance, node, state, key) => flushOnce(target(instance, node, state), key),
-    forgetFlush: (instance, node, state, key) => forgetFlush(target(instance, node, state), key),
+    async flush(world, key) { await Promise.all((await flushTargets(world, key)).map((one) => flushOnce(one, key))) },
+    async forgetFlush(world, key) { await Promise.all((await flushTargets(world, key)).map(forgetFlush)) },
     async runsOn(version) { return runnable(version, await installed()) },
   }
-
-  function target(instance: Instance, node: NodeRecord, state: NodeState): FlushTarget {
-    return { node, identity: state.identity!, password: secrets.account(instance.id), flushall: instance.spec.renamedCommands['flushall'] ?? 'FLUSHALL' }
-  }
 }
 
-async function probeNode(node: NodeRecord, state: NodeState | undefined, password: string): Promise<NodeHealth> {
-  if (state?.phase !== 'running') return { ok: false, reason: `node ${node.ordinal} does not run${state?.exit?.lastLines ? `; its last lines:\n${state.exit.lastLines}` : ''}` }
-  const where = `${node.address}:${node.ports['service']}`
-  // Cheaper than a client while the server is starting and this is asked every few milliseconds.
-  if (!await listens(node.address, node.ports['service']!)) return { ok: false, reason: `nobody listens on ${where} yet` }
-  try {
-    return await withSession(node, password, state.identity!, async ({ info, refusal }) => {
-      if (info('loading') !== '0') return { ok: false, reason: `node ${node.ordinal} is loading its data (${info('loading_loaded_perc') ?? '?'} %)` }
-      if (info('role') !== 'master') return { ok: false, reason: `node ${node.ordinal} has the role ${info('role')}, not master` }
-      return refusal ? { ok: false, reason: `node ${node.ordinal} answers ${refusal.message}` } : { ok: true }
-    })
-  } catch (error) { return { ok: false, reason: `${where}: ${(error as Error).message}` } }
-}
+async function refuse(): Promise<never> { throw new Error('a probe changes nothing') }

@@ -1,5 +1,6 @@
 /** What a Redis instance runs: its nodes and their configuration. Pure. */
 import { account, aclHash } from './client.ts'
+import { topologyOf } from './topology.ts'
 import type { Instance, NodeRecord } from '../../core/instance.ts'
 import type { NodeSpec } from '../../core/runtime.ts'
 
@@ -21,13 +22,13 @@ export function layout(instance: Instance, nodes: readonly NodeRecord[], secrets
     software: { name: 'redis', version: instance.version },
     argv: ['redis.conf'], env: {},
     files: { 'redis.conf': configuration(instance, node, secrets) },
-    address: node.address, ports: node.ports, memoryBytes: instance.spec.memoryBytes,
+    address: node.address, ports: node.ports, memoryBytes: Math.floor(instance.spec.memoryBytes / instance.spec.shards),
     generation: instance.generation, graceMs, forceGraceMs: 0,
   }))
 }
 
 function configuration(instance: Instance, node: NodeRecord, secrets: RedisSecrets): string {
-  const { parameters, memoryBytes, renamedCommands } = instance.spec
+  const { parameters, memoryBytes, shards, renamedCommands } = instance.spec
   const password = secrets.customer(instance)
   return [
     `bind ${node.address}`, `port ${node.ports['service']}`,
@@ -40,7 +41,8 @@ function configuration(instance: Instance, node: NodeRecord, secrets: RedisSecre
     'save ""', 'databases 256',
     `appendonly ${parameters['appendonly'] ?? 'yes'}`, `appendfsync ${parameters['appendfsync'] ?? 'everysec'}`,
     'aof-use-rdb-preamble yes',
-    `maxmemory ${memoryBytes}`, `maxmemory-policy ${parameters['maxmemory-policy'] ?? 'volatile-lru'}`,
+    ...topologyOf(instance.spec).configuration(instance, node),
+    `maxmemory ${Math.floor(memoryBytes / shards)}`, `maxmemory-policy ${parameters['maxmemory-policy'] ?? 'volatile-lru'}`,
     ...Object.entries(renamedCommands).map(([from, to]) => `rename-command ${from} ${to}`),
     `user default on ${password === null ? 'nopass' : aclHash(password)} ~* &* +@all ${withheld}`,
     `user ${account} on ${aclHash(secrets.account(instance.id))} ~* &* +@all`,

@@ -129,14 +129,15 @@ export function processRuntime(root: string, locate: Locate): ProcessRuntime {
       await launch(spec)
     },
     async inspect(_instanceId, nodeIds) { return nodeIds.map(stateOf) },
+    async kill(_nodeId, identity) { await end({ ...identity, generation: 0 }, 0, ours) },
     async stop(_instanceId, nodeIds, graceMs) {
       await Promise.all(nodeIds.filter((id) => existsSync(folder(id))).map(async (id) => {
         want(id, 'stopped')
         await halt(id, graceMs)
       }))
     },
-    async remove(instanceId, nodeIds) {
-      const ids = new Set([...nodeIds, ...readdirSync(root).filter((name) => name.startsWith(instanceId))])
+    async remove(instanceId, nodeIds, { all }) {
+      const ids = new Set([...nodeIds, ...all ? readdirSync(root).filter((name) => name.startsWith(instanceId)) : []])
       await Promise.all([...ids].filter((id) => existsSync(folder(id))).map(async (id) => {
         want(id, 'removed')
         checkpoint('runtime.unwanted')

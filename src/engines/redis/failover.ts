@@ -1,0 +1,165 @@
+/**
+ * Who is master of a replicated Redis, and where. The grant in the database says who shall be; `arrange` makes that true,
+ * one safe thing after another: whoever was master leaves the instance's address, loses its clients and becomes a replica
+ * before anybody else may take a write. Killed anywhere in between, the next call finds by looking where to go on.
+ */
+import { checkpoint } from '../../core/checkpoint.ts'
+import { TerminalError } from '../../core/operation.ts'
+import { account, all } from './client.ts'
+import { handOver } from './handover.ts'
+import { close, copyFrom, descendsFrom, holds, isLinked, isMaster, judge, leave, lookAgain, lookAtAll, move, offsetOf, take, type NodeView } from './views.ts'
+import type { Grants, NodeRecord } from '../../core/instance.ts'
+import type { NodeHealth } from '../../core/engine.ts'
+import type { Ground } from './topology.ts'
+
+/** A server that answers nothing for this long hangs; others have its data, so it is killed. A long script answers BUSY after 5 s. */
+const hangsAfterMs = 10_000
+/** Since when a process has not answered, by pid. */
+const silentSince = new Map<number, number>()
+
+/** By which a replica's priority is kept among the grants; 0: never a master, 100 unless said. */
+export const priorityGrant = (nodeId: string): string => `priority ${nodeId}`
+
+export async function arrange(ground: Ground): Promise<NodeHealth> {
+  const views = await lookAtAll(ground)
+  try {
+    const arranged = await arrangeRoles(ground, views)
+    return arranged.ok ? judge({ ...ground, instance: { ...ground.instance, grants: arranged.grants } }, views) : arranged
+  } finally { close(views) }
+}
+
+type Arranged = { readonly ok: false; readonly reason: string } | { readonly ok: true; readonly grants: Grants }
+
+async function arrangeRoles(ground: Ground, views: readonly NodeView[]): Promise<Arranged> {
+  const { service, readonly } = ground.instance.endpoints
+  let grants = ground.instance.grants
+  const record = async (next: Grants): Promise<void> => { await ground.grant(next); grants = next }
+  let master = views.find((view) => view.node.id === grants['master'])
+  if (!master) {
+    master = views[0]!
+    await record({ ...grants, master: master.node.id })
+  }
+  if (!master.running && ground.instance.readyAt !== null) {
+    const next = successor(views, grants)
+    if (!next) return { ok: false, reason: `the master, node ${master.node.ordinal}, does not run, and no replica has all of its data` }
+    // Durable first: whoever comes after us must not think that the dead one is still to be waited for.
+    await record({ ...grants, master: next.node.id, previous: master.node.id })
+    master = next
+  }
+  const hung = await endHung(ground, views, grants)
+  if (hung) return { ok: false, reason: hung }
+  if (!master.session) return { ok: false, reason: master.silence }
+  if (master.info('loading') === '1') return { ok: false, reason: `node ${master.node.ordinal} is loading its data (${master.info('loading_loaded_perc') ?? '?'} %)` }
+  // It may be the master still, and nobody can tell it to stop.
+  const unsure = views.find((view) => view.running && !view.session && view.node.id === grants['previous'])
+  if (unsure) return { ok: false, reason: `${unsure.silence}; it was the master before` }
+
+  for (const old of views.filter((view) => view !== master && view.session && isMaster(view))) {
+    const handed = await handOver(ground, old, master)
+    if (!handed.ok) return { ok: false, reason: handed.reason! }
+  }
+  const others = views.filter((view) => view !== master && view.session)
+  // Of one that was told to leave the address, and then died with whoever told it.
+  for (const other of others.filter((view) => holds(view, service!))) await move(other, leave(other, service!))
+  if (!isMaster(master)) {
+    await all(master.session.redis, [['REPLICAOF', 'NO', 'ONE']])
+    checkpoint('engine.promoted')
+    await lookAgain(master)
+  }
+  if (!holds(master, service!)) await move(master, take(master, service!))
+  const replid = master.info('master_replid')!
+  if (grants['replid'] !== replid || grants['previous'] !== undefined) {
+    const { previous: _, ...kept } = grants
+    await record({ ...kept, replid })
+  }
+  await Promise.all(others.map((other) => follow(ground, other, master)))
+  await lendReaders(others, readonly!)
+  const missing = views.find((view) => !view.session)
+  return missing ? { ok: false, reason: missing.silence } : { ok: true, grants }
+}
+
+/** Kills what has been silent for too long, if others have its data. A sentence when one was killed. */
+async function endHung(ground: Ground, views: readonly NodeView[], grants: Grants): Promise<string | null> {
+  for (const view of views) {
+    const pid = view.state.identity?.pid ?? 0
+    if (view.session || !view.running) { silentSince.delete(pid); continue }
+    const since = silentSince.get(pid) ?? Date.now()
+    silentSince.set(pid, since)
+    if (Date.now() - since < hangsAfterMs || !successor(views.filter((other) => other !== view), grants) && view.node.id === grants['master']) continue
+    silentSince.delete(pid)
+    ground.progress('hangs, and is killed', view.node.id)
+    await ground.kill(view.node)
+    checkpoint('runtime.killed')
+    return `node ${view.node.ordinal} did not answer for ${hangsAfterMs / 1000} s and was killed`
+  }
+  return null
+}
+
+/** Who has the most of a dead master's data; nobody who was still copying when it died. */
+function successor(views: readonly NodeView[], grants: Grants): NodeView | undefined {
+  return views
+    .filter((view) => view.session && view.node.id !== grants['master'] && view.info('loading') === '0' && descendsFrom(view, grants['replid']) && priority(view, grants) > 0)
+    .toSorted((a, b) => Number(isMaster(b)) - Number(isMaster(a)) || offsetOf(b) - offsetOf(a) || priority(a, grants) - priority(b, grants) || a.node.ordinal - b.node.ordinal)[0]
+}
+
+function priority({ node }: NodeView, grants: Grants): number { return Number(grants[priorityGrant(node.id)] ?? 100) }
+
+/** Makes a node a replica of the master, if it is not. */
+async function follow(ground: Ground, view: NodeView, master: NodeView): Promise<void> {
+  const { address, port } = copyFrom(ground, master)
+  if (view.info('role') === 'slave' && view.info('master_host') === address && view.info('master_port') === String(port)) return
+  await all(view.session!.redis, [['CONFIG', 'SET', 'masteruser', account], ['CONFIG', 'SET', 'masterauth', ground.password], ['REPLICAOF', address, port]])
+  checkpoint('engine.followed')
+  await lookAgain(view)
+}
+
+/** One replica that is up to date listens on the readers' address. */
+async function lendReaders(replicas: readonly NodeView[], address: { readonly address: string; readonly port: number }): Promise<void> {
+  const holder = replicas.find((view) => holds(view, address))
+  if (holder && (isLinked(holder) || !replicas.some(isLinked))) return
+  const reader = replicas.find(isLinked)
+  if (!reader) return
+  if (holder) await move(holder, leave(holder, address))
+  await move(reader, take(reader, address))
+}
+
+/** Replicas first; a master only when another one has taken its role. */
+export async function choose(ground: Ground, behind: readonly NodeRecord[]): Promise<NodeRecord | string> {
+  const { grants } = ground.instance
+  const replica = behind.find((node) => node.id !== grants['master'])
+  if (replica) return replica
+  return nominate(ground, [])
+}
+
+export async function swap(ground: Ground, before: Grants): Promise<NodeHealth> {
+  if (ground.instance.grants['master'] !== before['master']) return { ok: true }
+  return { ok: false, reason: await nominate(ground, []) }
+}
+
+export async function vacate(ground: Ground, leaving: readonly NodeRecord[]): Promise<NodeHealth> {
+  if (leaving.some((node) => node.id === ground.instance.grants['master'])) return { ok: false, reason: await nominate(ground, leaving) }
+  const views = await lookAtAll({ ...ground, nodes: ground.nodes.filter((node) => node.id !== ground.instance.grants['master']) })
+  try {
+    const address = ground.instance.endpoints['readonly']!
+    const going = views.filter((view) => leaving.some((node) => node.id === view.node.id))
+    for (const view of going.filter((one) => one.session && holds(one, address))) await move(view, leave(view, address))
+    await lendReaders(views.filter((view) => view.session && !going.includes(view)), address)
+  } finally { close(views) }
+  return { ok: true }
+}
+
+/** Grants the master's role to the replica with the best priority; `arrange` hands it over. */
+async function nominate(ground: Ground, but: readonly NodeRecord[]): Promise<string> {
+  const { grants } = ground.instance
+  const views = await lookAtAll(ground)
+  try {
+    const candidates = views.filter((view) => view.node.id !== grants['master'] && isLinked(view) && priority(view, grants) > 0 && !but.some((node) => node.id === view.node.id))
+    const next = candidates.toSorted((a, b) => priority(a, grants) - priority(b, grants) || offsetOf(b) - offsetOf(a) || a.node.ordinal - b.node.ordinal)[0]
+    if (!next) {
+      if (views.every((view) => view.session && (view.node.id === grants['master'] || priority(view, grants) === 0))) throw new TerminalError('every replica has priority 0, so none may become master')
+      return 'no replica is up to date yet'
+    }
+    await ground.grant({ ...grants, master: next.node.id, previous: grants['master']! })
+    return `handing the master's role over to node ${next.node.ordinal}`
+  } finally { close(views) }
+}

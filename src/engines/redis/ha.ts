@@ -1,0 +1,33 @@
+/** One master, one to four replicas, one address for writers that follows the master, and one for readers. */
+import { account } from './client.ts'
+import { arrange, choose, swap, vacate } from './failover.ts'
+import { close, judge, lookAtAll } from './views.ts'
+import type { Topology } from './topology.ts'
+
+const mib = 1024 * 1024
+
+export const ha: Topology = {
+  ports: { service: 6379 }, endpoints: { service: 6379, readonly: 6379 },
+  doors({ endpoints }, node) {
+    const own = { address: node.address, port: node.ports['service']! }
+    // With an address of its own a node always listens there; on a shared host it leaves its port for the instance's.
+    return endpoints['service']?.address === node.address ? [own, endpoints['service'], endpoints['readonly']!] : [own]
+  },
+  configuration: ({ spec }, node) => [
+    // A replica of nobody: it keeps its data, takes no write, and waits to be told what it is. Nobody listens on port 1.
+    `replicaof ${node.address} 1`, `masteruser ${account}`,
+    `replica-announce-ip ${node.address}`, `bind-source-addr ${node.address}`,
+    // The stock 5 s are for more replicas to join one transfer; here one waits for each.
+    'repl-diskless-sync yes', 'repl-diskless-sync-delay 0',
+    // A replica that was away for a moment goes on where it was, instead of copying everything.
+    `repl-backlog-size ${Math.max(mib, Math.min(64 * mib, Math.floor(spec.memoryBytes / 16)))}`,
+  ],
+  async probe(ground) {
+    const views = await lookAtAll(ground)
+    try { return judge(ground, views) } finally { close(views) }
+  },
+  arrange, choose, swap, vacate,
+  async masters({ nodes, instance }, key) {
+    return [{ node: nodes.find((node) => node.id === instance.grants['master'])!, replicas: nodes.length - 1, key }]
+  },
+}

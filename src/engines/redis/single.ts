@@ -1,0 +1,24 @@
+/** One node that is always the master, on its own address. */
+import { listens } from '../../core/listens.ts'
+import { withSession } from './client.ts'
+import type { Topology } from './topology.ts'
+
+export const single: Topology = {
+  ports: { service: 6379 }, endpoints: {},
+  doors: (_instance, node) => [{ address: node.address, port: node.ports['service']! }],
+  configuration: () => [],
+  async probe({ nodes: [node], states: [state], reach }) {
+    const target = reach(node!, state!)
+    const [{ address, port }] = target.doors as [{ address: string; port: number }]
+    // Cheaper than a client while the server is starting and this is asked every few milliseconds.
+    if (!await listens(address, port)) return { ok: false, reason: `nobody listens on ${address}:${port} yet` }
+    try {
+      return await withSession(target, async ({ info, refusal }) => {
+        if (info('loading') !== '0') return { ok: false, reason: `node 0 is loading its data (${info('loading_loaded_perc') ?? '?'} %)` }
+        if (info('role') !== 'master') return { ok: false, reason: `node 0 has the role ${info('role')}, not master` }
+        return refusal ? { ok: false, reason: `node 0 answers ${refusal.message}` } : { ok: true }
+      })
+    } catch (error) { return { ok: false, reason: `${address}:${port}: ${(error as Error).message}` } }
+  },
+  async masters({ nodes }, key) { return [{ node: nodes[0]!, replicas: 0, key }] },
+}

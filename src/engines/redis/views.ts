@@ -1,0 +1,120 @@
+/** What the nodes of a replicated Redis are now, each seen through one open session. */
+import { checkpoint } from '../../core/checkpoint.ts'
+import { all, openSession, readInfo, type Info, type Session } from './client.ts'
+import type { NodeHealth } from '../../core/engine.ts'
+import type { Ground } from './topology.ts'
+import type { Endpoint, NodeRecord } from '../../core/instance.ts'
+import type { NodeState } from '../../core/runtime.ts'
+
+export interface NodeView {
+  readonly node: NodeRecord
+  readonly state: NodeState
+  readonly running: boolean
+  /** Null: it does not run, or does not answer. */
+  readonly session: Session | null
+  /** Why there is no session. */
+  readonly silence: string
+  /** INFO, as of the last look. */
+  info: Info
+  /** Addresses and the port that it listens on. */
+  addresses: readonly string[]
+  port: number
+}
+
+export async function lookAtAll(ground: Ground): Promise<NodeView[]> {
+  return Promise.all(ground.nodes.map((node) => lookAt(ground, node)))
+}
+
+export function close(views: readonly NodeView[]): void {
+  for (const view of views) view.session?.redis.disconnect()
+}
+
+async function lookAt(ground: Ground, node: NodeRecord): Promise<NodeView> {
+  const state = ground.states.find((one) => one.id === node.id)!
+  const blank = { node, state, info: (): undefined => undefined, addresses: [] as readonly string[], port: 0 }
+  if (state.phase !== 'running') return { ...blank, running: false, session: null, silence: `node ${node.ordinal} does not run` }
+  try {
+    const session = await openSession(ground.reach(node, state))
+    try {
+      const view = { ...blank, running: true, session, silence: '', info: session.info }
+      await whereIs(view)
+      return view
+    } catch (error) {
+      session.redis.disconnect()
+      throw error
+    }
+  } catch (error) { return { ...blank, running: true, session: null, silence: `node ${node.ordinal} does not answer: ${(error as Error).message}` } }
+}
+
+/** Asks again, for what replication alone changes. */
+export async function lookAgain(view: NodeView): Promise<Info> {
+  view.info = readInfo(`\n${await view.session!.redis.info('replication')}`)
+  return view.info
+}
+
+export const isMaster = (view: NodeView): boolean => view.info('role') === 'master'
+/** A replica that has all that its master has, but for what is on its way. */
+export const isLinked = (view: NodeView): boolean => view.info('role') === 'slave' && view.info('master_link_status') === 'up' && view.info('master_sync_in_progress') === '0'
+/** Bytes of the replication stream that it has. */
+export const offsetOf = (view: NodeView): number => Number(view.info(isMaster(view) ? 'master_repl_offset' : 'slave_repl_offset') ?? -1)
+/** Whether its data descends from the master with this replication id: it copied all of it, or is it. */
+export const descendsFrom = (view: NodeView, replid: string | undefined): boolean => replid !== undefined && [view.info('master_replid'), view.info('master_replid2')].includes(replid)
+
+/** Whether the node holds an address of the instance. Where all share one host, only the port tells. */
+export function holds(view: NodeView, endpoint: Endpoint): boolean {
+  return endpoint.address === view.node.address ? view.port === endpoint.port : view.addresses.includes(endpoint.address)
+}
+
+/** The command that makes a node listen on its own address and on this one; on a shared host, on this port instead of its own. */
+export function take({ node }: NodeView, endpoint: Endpoint): readonly (string | number)[] {
+  return endpoint.address === node.address ? ['CONFIG', 'SET', 'port', endpoint.port] : ['CONFIG', 'SET', 'bind', `${node.address} ${endpoint.address}`]
+}
+
+/** The command that makes it listen on its own address alone. */
+export function leave({ node }: NodeView, endpoint: Endpoint): readonly (string | number)[] {
+  return endpoint.address === node.address ? ['CONFIG', 'SET', 'port', node.ports['service']!] : ['CONFIG', 'SET', 'bind', node.address]
+}
+
+/** Changes where a node listens; the clients of an address that it leaves are cut, or they would read old data for ever. */
+export async function move(view: NodeView, command: readonly (string | number)[]): Promise<void> {
+  await all(view.session!.redis, [command, ['CLIENT', 'KILL', 'TYPE', 'normal'], ['CLIENT', 'KILL', 'TYPE', 'pubsub']])
+  checkpoint('engine.moved')
+  await whereIs(view)
+}
+
+/** Asks again where it listens. */
+export async function whereIs(view: NodeView): Promise<void> {
+  const [bind, port] = await all(view.session!.redis, [['CONFIG', 'GET', 'bind'], ['CONFIG', 'GET', 'port']]) as [string[], string[]]
+  view.addresses = bind[1]!.split(' ')
+  view.port = Number(port[1])
+}
+
+/** Where replicas find the master: its own address, or on a shared host the instance's, for its own port it has left. */
+export function copyFrom({ instance }: Ground, { node }: NodeView): { readonly address: string; readonly port: number } {
+  const service = instance.endpoints['service']!
+  return service.address === node.address ? service : { address: node.address, port: node.ports['service']! }
+}
+
+/** Roles and links as granted. */
+export function judge({ instance, progress }: Ground, views: readonly NodeView[]): NodeHealth {
+  const { service, readonly } = instance.endpoints
+  for (const view of views) {
+    if (!view.session) return { ok: false, reason: view.silence }
+    const { ordinal, id } = view.node
+    if (view.info('loading') === '1') {
+      progress(`loading its data (${view.info('loading_loaded_perc') ?? '?'} %)`, id)
+      return { ok: false, reason: `node ${ordinal} is loading its data (${view.info('loading_loaded_perc') ?? '?'} %)` }
+    }
+    if (view.session.refusal && !/^MASTERDOWN/.test(view.session.refusal.message)) return { ok: false, reason: `node ${ordinal} answers ${view.session.refusal.message}` }
+    const master = id === instance.grants['master']
+    if (master !== isMaster(view)) return { ok: false, reason: `node ${ordinal} has the role ${view.info('role')}, not ${master ? 'master' : 'replica'}` }
+    if (master !== holds(view, service!)) return { ok: false, reason: master ? `the master, node ${ordinal}, does not listen on ${service!.address}:${service!.port}` : `node ${ordinal} listens on the master's address` }
+    if (!master && !isLinked(view)) {
+      const copying = view.info('master_sync_in_progress') === '1'
+      progress(copying ? 'copying the data from the master' : 'connecting to the master', id)
+      return { ok: false, reason: `node ${ordinal} is ${copying ? 'copying the data from the master' : 'not connected to the master'}` }
+    }
+    progress(master ? 'master' : 'replica', id)
+  }
+  return views.some((view) => holds(view, readonly!)) ? { ok: true } : { ok: false, reason: `nobody listens on the read-only address ${readonly!.address}:${readonly!.port}` }
+}
