@@ -24,9 +24,14 @@ export interface ObserverParts {
 
 /** A dead process is noticed within this; looking costs one small file read a node. */
 const lookEveryMs = 500
-/** Asking an engine costs a connection, so it is done rarely; a hung server is rarer than a dead one. */
+/** Asking an engine costs a connection a node, so it is done rarely; a hung server is rarer than a dead one. */
 const askEveryMs = 30_000
-/** An engine that answers nothing this many times in a row is called unhealthy. It is never killed for that: a long script looks the same. */
+/** Where another node could take over, waiting for half a minute would be a waste. */
+const askSeveralEveryMs = 2000
+/**
+ * An engine that does not answer well this many times in a row is called unhealthy. A lone server is never killed for
+ * that: a long script looks the same. Where there are several, a recovery puts roles and links right.
+ */
 const silencesBeforeUnhealthy = 3
 /** A silent engine is asked again sooner, to know. */
 const askSilentEveryMs = 2000
@@ -40,6 +45,7 @@ export function startObserver({ db, engines, runtimes, host, log, opened }: Obse
   const asked = new Map<string, { at: number; silences: number }>()
   let looking: Promise<void> | null = null
   let stopped = false
+  let again = false
 
   async function look(): Promise<void> {
     // Of the others an operation takes care, or there is nothing yet to keep running.
@@ -61,18 +67,20 @@ export function startObserver({ db, engines, runtimes, host, log, opened }: Obse
     const last = asked.get(instance.id) ?? { at: now - Math.random() * askEveryMs, silences: 0 }
     asked.set(instance.id, last)
     const doubtful = last.silences > 0 || instance.health !== 'healthy'
-    if (now - last.at < (doubtful ? askSilentEveryMs : askEveryMs)) return
+    if (now - last.at < (nodes.length > 1 ? askSeveralEveryMs : doubtful ? askSilentEveryMs : askEveryMs)) return
     // Not awaited: one hung engine must not keep the others from being looked at.
     asked.set(instance.id, { ...last, at: now })
     void ask(instance, nodes, states, last.silences).catch((error) => log.warn({ instance: instance.id, reason: (error as Error).message }, 'an engine could not be asked'))
   }
 
-  async function ask(instance: Instance, nodes: readonly NodeRecord[], states: readonly NodeState[], silences: number): Promise<void> {
+  async function ask(instance: Instance, nodes: readonly NodeRecord[], states: readonly NodeState[], silences: number): Promise<unknown> {
     const health = await engines[instance.engine].probe(instance, nodes, states)
     if (stopped) return
     asked.set(instance.id, { at: Date.now(), silences: health.ok ? 0 : silences + 1 })
     if (health.ok && instance.health !== 'healthy') return judged(instance, 'healthy', null)
-    if (!health.ok && silences + 1 >= silencesBeforeUnhealthy && instance.health === 'healthy') return judged(instance, 'unhealthy', health.reason ?? 'the engine does not answer')
+    if (health.ok || silences + 1 < silencesBeforeUnhealthy) return
+    if (nodes.length > 1) return open(instance, health.reason ?? 'the engine does not answer', {})
+    if (instance.health === 'healthy') return judged(instance, 'unhealthy', health.reason ?? 'the engine does not answer')
   }
 
   /** Only while nothing was opened or bumped meanwhile: an operation knows better. */
@@ -96,24 +104,36 @@ export function startObserver({ db, engines, runtimes, host, log, opened }: Obse
       crashes >= crashesWorthSaying ? `, ${crashes} times in a row; the next start is in ${waitMs / 1000} s` : '',
       last.exit?.lastLines ? `; the last lines:\n${last.exit.lastLines}` : '',
     ].join('')
+    // Others can take over at once, so only the dead one waits for its turn.
+    const several = instance.spec.nodeCount > 1
+    if (await open(instance, cause, { crashes, notBefore: now + waitMs, nextAt: several ? now : now + waitMs })) log.warn({ instance: instance.id, crashes, waitMs }, 'a node ended by itself and is started again')
+  }
+
+  /** Opens a recovery unless something was opened or bumped meanwhile; answers whether it did. */
+  async function open(instance: Instance, cause: string, { crashes, notBefore, nextAt }: { readonly crashes?: number; readonly notBefore?: number; readonly nextAt?: number }): Promise<boolean> {
+    const now = Date.now()
     const id = randomUUID().replaceAll('-', '')
     const didOpen = await transact(db, async (tx) => {
       const current = await tx.selectFrom('instances').select(['generation', 'ready_at']).where('id', '=', instance.id).executeTakeFirst()
       if (current?.generation !== instance.generation) return false
-      const done = await openOperations(tx, [{ id, instance, action: 'recover', generation: instance.generation, actor: 'sluice', at: now, nextAt: now + waitMs, cause }])
+      const done = await openOperations(tx, [{ id, instance, action: 'recover', generation: instance.generation, actor: 'sluice', at: now, nextAt: nextAt ?? now, cause, ...(notBefore === undefined ? {} : { memo: { notBefore } }) }])
       if (done.size === 0) return false
-      await tx.updateTable('instances').set({ crashes, cause, updated_at: now }).where('id', '=', instance.id).execute()
+      await tx.updateTable('instances').set({ ...(crashes === undefined ? {} : { crashes }), cause, updated_at: now }).where('id', '=', instance.id).execute()
       await appendAudit(tx, [{ at: now, actor: 'sluice', projectId: instance.projectId, action: 'recover.accepted', instanceId: instance.id, operationId: id, detail: cause }])
       return true
     })
-    if (!didOpen) return
-    log.warn({ instance: instance.id, crashes, waitMs }, 'a node ended by itself and is started again')
-    opened()
+    if (didOpen) opened()
+    return didOpen
   }
 
   function nudge(): void {
-    if (looking || stopped) return
-    looking = look().catch((error) => log.error({ error }, 'the instances could not be looked at')).finally(() => { looking = null })
+    if (stopped) return
+    if (looking) { again = true; return }
+    looking = look().catch((error) => log.error({ error }, 'the instances could not be looked at')).finally(() => {
+      looking = null
+      // A process ended while others were looked at: it may have been looked at before that.
+      if (again) { again = false; nudge() }
+    })
   }
 
   const timer = setInterval(nudge, lookEveryMs)
