@@ -13,6 +13,8 @@ export interface Config {
   readonly nodes: { readonly kind: 'own' } | { readonly kind: 'shared'; readonly host: string; readonly firstPort: number; readonly lastPort: number }
   readonly onExit: 'keep' | 'stop' | 'remove'
   readonly ephemeral: boolean
+  /** Whether a small process stays behind when this one is gone, and has dead masters replaced. */
+  readonly guard: boolean
   /** The first user; what is null is generated and kept in credentials.json. */
   readonly identity: {
     readonly user: string; readonly password: string | null; readonly domain: string
@@ -41,6 +43,8 @@ export function readConfig(env: NodeJS.ProcessEnv, options: { readonly ephemeral
   const onExit = text('SLUICE_ON_EXIT') ?? (options.ephemeral ? 'remove' : 'keep')
   if (onExit !== 'keep' && onExit !== 'stop' && onExit !== 'remove') throw new ConfigError('SLUICE_ON_EXIT must be keep, stop or remove')
   if (onExit === 'remove' && !options.ephemeral) throw new ConfigError('SLUICE_ON_EXIT=remove deletes every instance at exit, so it needs "sluice serve --ephemeral"')
+  const guard = text('SLUICE_GUARD') ?? 'on'
+  if (guard !== 'on' && guard !== 'off') throw new ConfigError('SLUICE_GUARD must be on or off')
   const projectId = text('SLUICE_PROJECT_ID')
   if (projectId && !/^[0-9a-f]{32}$/i.test(projectId)) throw new ConfigError('SLUICE_PROJECT_ID must be 32 hexadecimal digits')
   if (text('SLUICE_DATABASE_URL')) throw new ConfigError('SLUICE_DATABASE_URL is set, but this release keeps its state in SQLite only: unset it')
@@ -56,7 +60,7 @@ export function readConfig(env: NodeJS.ProcessEnv, options: { readonly ephemeral
     host, port,
     publicHost: text('SLUICE_PUBLIC_HOST') ?? (host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host),
     nodes: shared ? { kind: 'shared', host: shared, firstPort, lastPort } : { kind: 'own' },
-    onExit, ephemeral: options.ephemeral ?? false,
+    onExit, ephemeral: options.ephemeral ?? false, guard: guard === 'on' && !options.ephemeral,
     identity: {
       user: text('SLUICE_USER') ?? 'admin', password: env['SLUICE_PASSWORD'] || null, domain: text('SLUICE_DOMAIN') ?? 'sluice',
       region, project: text('SLUICE_PROJECT') ?? region, projectId: projectId?.toLowerCase() ?? null,

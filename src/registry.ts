@@ -1,5 +1,6 @@
 /** The only file that names every engine and runtime. */
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { findRedis, locateRedis } from './engines/redis/program.ts'
 import { kafkaEngine } from './engines/kafka/index.ts'
 import { kafkaVersion, locateKafka } from './engines/kafka/program.ts'
@@ -10,6 +11,8 @@ import type { Engine } from './core/engine.ts'
 import type { EngineName, RuntimeName } from './core/instance.ts'
 import type { Locate } from './core/runtime.ts'
 import type { Secrets } from './secrets.ts'
+
+const guardProgram = fileURLToPath(new URL('guard.ts', import.meta.url))
 
 export interface Registry {
   readonly engines: Readonly<Record<EngineName, Engine>>
@@ -26,6 +29,6 @@ export function registry(config: Config, secrets: Secrets): Registry {
       }, async () => (await findRedis(config.programs)).version),
       kafka: kafkaEngine(() => kafkaVersion(config.programs)),
     },
-    runtimes: { process: processRuntime(join(config.home, 'nodes'), (software, spec) => programs[software.name](software, spec)) },
+    runtimes: { process: processRuntime(join(config.home, 'nodes'), (software, spec) => programs[software.name](software, spec), config.guard ? { home: config.home, command: [process.execPath, guardProgram] } : undefined) },
   }
 }

@@ -1,6 +1,6 @@
 /** Config → database → registry → worker and observer → listeners; and all of it back again on a signal. */
 import { createHmac } from 'node:crypto'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { freemem, hostname, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -8,7 +8,8 @@ import { pino } from 'pino'
 import { readConfig, type Config } from './config.ts'
 import { hostId, prepareHome, readCredentials } from './home.ts'
 import { readSecrets, type Secrets } from './secrets.ts'
-import { openDatabase } from './store/database.ts'
+import { endGuard } from './guard.ts'
+import { openDatabase, type Database } from './store/database.ts'
 import { releaseAll } from './store/operations.ts'
 import { hostInstances, nodesOf } from './store/instances.ts'
 import { readSetting, writeSetting } from './store/settings.ts'
@@ -59,10 +60,21 @@ function tokenKey(secrets: Secrets, password: string): Buffer {
   return createHmac('sha256', secrets.derive('tokens')).update(password).digest()
 }
 
+/** What a guard had begun ends within this many tenths of a second. */
+async function openDatabaseSoon(home: string): Promise<Database> {
+  for (let tries = 0; ; tries += 1) {
+    try { return await openDatabase(home) } catch (error) {
+      if (tries === 50 || !existsSync(join(home, 'guard.log'))) throw error
+      await sleep(100)
+    }
+  }
+}
+
 /** Starts everything; `down` is called when somebody asks through the API that all of it stops. */
 export async function serve(config: Config, log: Logger, down: (how: Config['onExit']) => void): Promise<{ stop(exit?: Config['onExit']): Promise<void> }> {
   prepareHome(config.home)
-  const db = await openDatabase(config.home)
+  await endGuard(config.home)
+  const db = await openDatabaseSoon(config.home)
   const secrets = readSecrets(config.home, config.masterKey)
   const credentials = readCredentials(config)
   await ensureProject(db, { id: credentials.projectId, name: credentials.project, domain: credentials.domain })

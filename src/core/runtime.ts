@@ -16,6 +16,8 @@ export interface NodeSpec {
   readonly generation: number
   /** How long a stop may take before the process group is killed. */
   readonly graceMs: number
+  /** Another node could take over: worth doing something about its death while no control plane runs. */
+  readonly guarded?: boolean
   /** The same for a forced stop; 0: killed at once. */
   readonly forceGraceMs: number
 }

@@ -49,7 +49,7 @@ export async function makeServer(extra: NodeJS.ProcessEnv = {}): Promise<Server>
   const env: NodeJS.ProcessEnv = {
     ...process.env, SLUICE_HOME: home, SLUICE_PORT: String(base), SLUICE_USER: 'admin', SLUICE_PASSWORD: 'Test-Passw0rd', SLUICE_DOMAIN: 'sluice',
     SLUICE_PROJECT: 'eu-de_test', SLUICE_PROJECT_ID: project, SLUICE_ACCESS_KEY: 'TESTACCESSKEY0000000', SLUICE_SECRET_KEY: 'test-secret-key-0123456789-0123456789',
-    SLUICE_LOG_LEVEL: 'warn', ...extra,
+    SLUICE_LOG_LEVEL: 'warn', SLUICE_GUARD: 'off', ...extra,
   }
   let child: ChildProcess | null = null
   let gone: Promise<void> = Promise.resolve()

@@ -23,7 +23,7 @@ export function layout(instance: Instance, nodes: readonly NodeRecord[], secrets
     argv: ['redis.conf'], env: {},
     files: { 'redis.conf': configuration(instance, node, secrets) },
     address: node.address, ports: node.ports, memoryBytes: Math.floor(instance.spec.memoryBytes / instance.spec.shards),
-    generation: instance.generation, graceMs, forceGraceMs: 0,
+    generation: instance.generation, graceMs, forceGraceMs: 0, guarded: topologyOf(instance.spec).endpoints['service'] !== undefined,
   }))
 }
 

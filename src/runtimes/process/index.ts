@@ -9,7 +9,7 @@ import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { checkpoint } from '../../core/checkpoint.ts'
 import { isAlive, killHolder, lockHolders, readPidFile, residentBytes, signalGroup, signalProcess, type PidFile } from './identity.ts'
-import { spawner } from './spawner.ts'
+import { spawner, type Guard } from './spawner.ts'
 import { withHint } from './hints.ts'
 import { lastLines, read, rotate } from './log.ts'
 import type { Locate, NodeReport, NodeSpec, NodeState, Runtime } from '../../core/runtime.ts'
@@ -28,8 +28,8 @@ const killedWithinMs = 10_000
 /** A launcher needs some 2 ms; a machine that swaps may need much more. */
 const launchedWithinMs = 10_000
 
-export function processRuntime(root: string, locate: Locate): ProcessRuntime {
-  const spawning = spawner()
+export function processRuntime(root: string, locate: Locate, guard?: Guard): ProcessRuntime {
+  const spawning = spawner(guard)
   /** Processes that were started here and not told to end. */
   const ours = new Set<number>()
   const exits = new Map<string, { pid: number; code: number | null }>()
@@ -76,6 +76,7 @@ export function processRuntime(root: string, locate: Locate): ProcessRuntime {
     mkdirSync(join(directory, 'data'), { recursive: true, mode: 0o700 })
     if (firstStart) for (const [path, source] of Object.entries(program.seed ?? {})) writeWhole(join(directory, path), readFileSync(source))
     for (const [path, text] of Object.entries(spec.files)) if (contents(join(directory, path)) !== text) writeWhole(join(directory, path), text)
+    if (spec.guarded && !existsSync(join(directory, 'guarded'))) writeWhole(join(directory, 'guarded'), '')
     want(spec.id, String(spec.generation))
     checkpoint('runtime.prepared')
     const started = await spawning.launch({

@@ -1,4 +1,4 @@
-# perl spawner.pl
+# perl spawner.pl [HOME COMMAND ARG ...]
 #
 # Starts the servers of nodes for as long as its standard input stays open. A process of its own, because a fork of the
 # whole control plane costs it some 4 ms each time; in perl, because flock, setsid and exec need a program that has
@@ -12,6 +12,9 @@
 # A started process takes the node's lock, says who it is, and becomes the server. The lock is on descriptor 9, which
 # the server inherits and never closes: while it or a child of it lives, no second one gets past that point, even when
 # the control plane was killed between two of its steps and asks for the same generation again.
+#
+# With a HOME it stays when its input ends, as the guard of that home: it looks whether nodes that others stand ready for
+# still run, and runs the COMMAND when one does not. HOME/guard has its number, and SIGTERM ends it.
 use strict;
 use warnings;
 use Fcntl qw(:flock);
@@ -30,6 +33,7 @@ $_->blocking(0) for $wake_read, $wake_write;
 $SIG{CHLD} = sub { syswrite $wake_write, 'x' };
 $| = 1;
 
+my ($home, @recover) = @ARGV;
 my $buffer = '';
 my $open = 1;
 while ($open) {
@@ -45,6 +49,8 @@ while ($open) {
     start(split /\0/, substr(substr($buffer, 0, 4 + unpack('N', $buffer), ''), 4), -1);
   }
 }
+
+guard() if defined $home;
 
 sub begun {
   my ($pid) = @_;
@@ -97,6 +103,58 @@ sub become {
   close $file or die "pid: $!\n";
   %ENV = map { split /=/, $_, 2 } @$environment;
   exec { $command->[0] } @$command or die "$command->[0] cannot be run: $!\n";
+}
+
+# Nobody is in charge while this runs: whoever is ends it first.
+sub guard {
+  my $running;
+  $SIG{CHLD} = 'DEFAULT';
+  $SIG{PIPE} = 'IGNORE';
+  $SIG{TERM} = sub { kill 'TERM', $running if $running; unlink "$home/guard"; POSIX::_exit(0) };
+  return unless open my $file, '>', "$home/guard";
+  print $file "$$\n";
+  close $file;
+  open STDIN, '<', '/dev/null';
+  open STDOUT, '>', '/dev/null';
+  open STDERR, '>>', "$home/guard.log";
+  my $pause = 0.5;
+  # Those that were stopped on purpose are nobody's business.
+  while (my @wanted = grep { is_wanted($_) } map { s{/guarded$}{}r } glob quotemeta($home) . "/nodes/*/guarded") {
+    select undef, undef, undef, $pause;
+    1 while waitpid(-1, POSIX::WNOHANG) > 0;
+    my $dead = grep { is_wanted($_) && !lives($_) } @wanted;
+    $pause = 0.5, next unless $dead;
+    if ($running = fork) {
+      waitpid $running, 0;
+      $running = 0;
+    } elsif (defined $running) {
+      POSIX::setsid();
+      open STDOUT, '>&', \*STDERR;
+      exec { $recover[0] } @recover or POSIX::_exit(127);
+    }
+    # What it could not bring back now is tried ever less often.
+    $pause = $pause * 2 > 60 ? 60 : $pause * 2;
+  }
+  unlink "$home/guard";
+}
+
+sub is_wanted {
+  my ($directory) = @_;
+  open my $wanted, '<', "$directory/generation" or return 0;
+  return (<$wanted> // '') =~ /^\d/;
+}
+
+sub lives {
+  my ($directory) = @_;
+  open my $file, '<', "$directory/pid" or return 1;
+  my ($pid, undef, undef, $started) = split ' ', <$file> // '', 4;
+  return 1 unless $started;
+  chomp $started;
+  return kill 0, $pid unless -r '/proc/self/stat';
+  open my $stat, '<', "/proc/$pid/stat" or return 0;
+  my ($fields) = (<$stat> // '') =~ /.*\) (.*)/ or return 0;
+  my @fields = split / /, $fields;
+  return $fields[0] !~ /[ZX]/ && $fields[19] eq $started;
 }
 
 # Boot and start time: what tells this process from a later one with the same number.

@@ -19,6 +19,9 @@ export interface Started {
   readonly ended: Promise<number | null>
 }
 
+/** What the helper does when this process is gone: it looks after the nodes of a home. */
+export interface Guard { readonly home: string; /** Run when a guarded node is found dead, in this process's environment. */ readonly command: readonly string[] }
+
 export interface Spawner {
   /** Resolves as soon as the process has a number. Throws a sentence when none can be made. */
   launch(launch: Launch): Promise<Started>
@@ -32,18 +35,18 @@ interface Helper {
 const program = fileURLToPath(new URL('spawner.pl', import.meta.url))
 
 /** The helper starts with the first launch, again if somebody killed it, and ends when this process does. */
-export function spawner(): Spawner {
+export function spawner(guard?: Guard): Spawner {
   let helper: Helper | undefined
   return {
     launch(launch) {
-      if (!helper || helper.gone) helper = startHelper()
+      if (!helper || helper.gone) helper = startHelper(guard)
       return helper.ask(launch)
     },
   }
 }
 
-function startHelper(): Helper {
-  const child = spawn('perl', [program], { cwd: '/', detached: true, stdio: ['pipe', 'pipe', 'inherit'], env: { PATH: process.env['PATH'] } })
+function startHelper(guard?: Guard): Helper {
+  const child = spawn('perl', [program, ...guard ? [guard.home, ...guard.command] : []], { cwd: '/', detached: true, stdio: ['pipe', 'pipe', 'inherit'], env: guard ? process.env : { PATH: process.env['PATH'] } })
   const [input, output] = [child.stdin as Socket, child.stdout as Socket]
   const asked = new Map<string, PromiseWithResolvers<Started>>()
   const processes = new Map<string, { readonly begun: PromiseWithResolvers<void>; readonly ended: PromiseWithResolvers<number | null> }>()
