@@ -28,6 +28,16 @@ export async function arrange(ground: Ground): Promise<NodeHealth> {
   } finally { close(views) }
 }
 
+/** Nodes that may be masters still: each keeps its place among the grants until it is seen to be none. */
+const formerMasters = (grants: Grants): readonly string[] => (grants['previous'] ?? '').split(' ').filter(Boolean)
+
+/** The grants with another master. Whoever was granted the role before may have it, all of them, when those in between died before they got it. */
+function withMaster(grants: Grants, { node }: NodeView): Grants {
+  const former = new Set([...formerMasters(grants), ...grants['master'] === undefined ? [] : [grants['master']]])
+  former.delete(node.id)
+  return { ...grants, master: node.id, previous: [...former].join(' ') }
+}
+
 type Arranged = { readonly ok: false; readonly reason: string } | { readonly ok: true; readonly grants: Grants }
 
 async function arrangeRoles(ground: Ground, views: readonly NodeView[]): Promise<Arranged> {
@@ -43,7 +53,7 @@ async function arrangeRoles(ground: Ground, views: readonly NodeView[]): Promise
     const next = successor(views, grants)
     if (!next) return { ok: false, reason: `the master, node ${master.node.ordinal}, does not run, and no replica has all of its data` }
     // Durable first: whoever comes after us must not think that the dead one is still to be waited for.
-    await record({ ...grants, master: next.node.id, previous: master.node.id })
+    await record(withMaster(grants, next))
     master = next
   }
   const hung = await endHung(ground, views, grants)
@@ -51,7 +61,7 @@ async function arrangeRoles(ground: Ground, views: readonly NodeView[]): Promise
   if (!master.session) return { ok: false, reason: master.silence }
   if (master.info('loading') === '1') return { ok: false, reason: `node ${master.node.ordinal} is loading its data (${master.info('loading_loaded_perc') ?? '?'} %)` }
   // It may be the master still, and nobody can tell it to stop.
-  const unsure = views.find((view) => view.running && !view.session && view.node.id === grants['previous'])
+  const unsure = views.find((view) => view.running && !view.session && formerMasters(grants).includes(view.node.id))
   if (unsure) return { ok: false, reason: `${unsure.silence}; it was the master before` }
 
   for (const old of views.filter((view) => view !== master && view.session && isMaster(view))) {
@@ -159,7 +169,7 @@ async function nominate(ground: Ground, but: readonly NodeRecord[]): Promise<str
       if (views.every((view) => view.session && (view.node.id === grants['master'] || priority(view, grants) === 0))) throw new TerminalError('every replica has priority 0, so none may become master')
       return 'no replica is up to date yet'
     }
-    await ground.grant({ ...grants, master: next.node.id, previous: grants['master']! })
+    await ground.grant(withMaster(grants, next))
     return `handing the master's role over to node ${next.node.ordinal}`
   } finally { close(views) }
 }
