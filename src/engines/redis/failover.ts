@@ -92,7 +92,7 @@ async function arrangeRoles(ground: Ground, views: readonly NodeView[]): Promise
 async function endHung(ground: Ground, views: readonly NodeView[], grants: Grants): Promise<string | null> {
   for (const view of views) {
     const pid = view.state.identity?.pid ?? 0
-    if (view.session || !view.running) { silentSince.delete(pid); continue }
+    if (view.answers || !view.running) { silentSince.delete(pid); continue }
     const since = silentSince.get(pid) ?? Date.now()
     silentSince.set(pid, since)
     if (Date.now() - since < hangsAfterMs || !successor(views.filter((other) => other !== view), grants) && view.node.id === grants['master']) continue
