@@ -56,6 +56,11 @@ async function arrangeRoles(ground: Ground, views: readonly NodeView[]): Promise
     await record(withMaster(grants, next))
     master = next
   }
+  const better = master.running && ground.instance.readyAt !== null ? reconsider(views, grants, master) : null
+  if (better) {
+    await record(withMaster(grants, better))
+    master = better
+  }
   const hung = await endHung(ground, views, grants)
   if (hung) return { ok: false, reason: hung }
   if (!master.session) return { ok: false, reason: master.silence }
@@ -83,9 +88,21 @@ async function arrangeRoles(ground: Ground, views: readonly NodeView[]): Promise
     await record({ ...kept, replid })
   }
   await Promise.all(others.map((other) => follow(ground, other, master)))
-  await lendReaders(others, readonly!)
   const missing = views.find((view) => !view.session)
+  // One that does not answer may hold the readers' address, and keeps others from listening on it.
+  if (!missing?.running) await lendReaders(others, readonly!)
   return missing ? { ok: false, reason: missing.silence } : { ok: true, grants }
+}
+
+/** Whether another one than the granted master should have the role, because that one was not promoted yet and things have changed. */
+function reconsider(views: readonly NodeView[], grants: Grants, granted: NodeView): NodeView | null {
+  const former = views.filter((view) => formerMasters(grants).includes(view.node.id))
+  // Who is master still has told nobody to take over: the old one is demoted before the new one hears of it. So it may go on.
+  if (!granted.session) return former.find((view) => view.session && isMaster(view)) ?? null
+  // Nobody will tell the granted one what it lacks, and another one may have more: its link may have been down for long.
+  if (isMaster(granted) || former.length === 0 || former.some((view) => view.running)) return null
+  const next = successor(views, grants)
+  return next && next !== granted && (isMaster(next) || offsetOf(next) > offsetOf(granted)) ? next : null
 }
 
 /** Kills what has been silent for too long, if others have its data. A sentence when one was killed. */
@@ -108,7 +125,7 @@ async function endHung(ground: Ground, views: readonly NodeView[], grants: Grant
 /** Who has the most of a dead master's data; nobody who was still copying when it died. */
 function successor(views: readonly NodeView[], grants: Grants): NodeView | undefined {
   return views
-    .filter((view) => view.session && view.node.id !== grants['master'] && view.info('loading') === '0' && descendsFrom(view, grants['replid']) && priority(view, grants) > 0)
+    .filter((view) => view.session && view.info('loading') === '0' && descendsFrom(view, grants['replid']) && priority(view, grants) > 0)
     .toSorted((a, b) => Number(isMaster(b)) - Number(isMaster(a)) || offsetOf(b) - offsetOf(a) || priority(a, grants) - priority(b, grants) || a.node.ordinal - b.node.ordinal)[0]
 }
 
