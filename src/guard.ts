@@ -41,7 +41,8 @@ async function work(db: Database, env: NodeJS.ProcessEnv): Promise<void> {
   const config = readConfig(env)
   const log = pino({ level: config.logLevel }, pino.destination({ fd: 2, sync: true }))
   await releaseAll(db)
-  const { engines, runtimes } = registry(config, readSecrets(config.home, config.masterKey))
+  // The guard that runs this goes on; there must not be two of them.
+  const { engines, runtimes } = registry({ ...config, guard: false }, readSecrets(config.home, config.masterKey))
   const worker = startWorker({ db, engines, runtimes, owner: `${hostname()}:${process.pid}:${Date.now()}`, log })
   const observer = startObserver({ db, engines, runtimes, host: hostId(config.home), log, opened: worker.nudge })
   let asked = false

@@ -16,8 +16,8 @@ const lookAgainMs = 4
 /** One that takes long is looked at less often: what that adds is a small part of what it took, and the looks of sixteen starts at once are no load. */
 const lookAgainPart = 0.15
 const lookAgainAtMostMs = 25
-/** While a node that keeps dying waits for its turn, the others are looked after this often. */
-const turnMs = 250
+/** What keeps dying is not started yet, and the others are looked after meanwhile: one of them may die as well. */
+const lookWhileNotBeforeMs = 250
 
 /** Nodes that run something older than the instance allows, or nothing at all. Pure, and cheap: it is asked of every instance twice a second. */
 export function outdated(instance: Instance, nodes: readonly NodeRecord[], states: readonly NodeState[]): NodeRecord[] {
@@ -29,9 +29,9 @@ export function outdated(instance: Instance, nodes: readonly NodeRecord[], state
 
 /** What an engine sees of an instance and may do to it, as found by `inspect`. */
 export function worldOf(context: StepContext, states: readonly NodeState[], runtime: Runtime): World {
-  const { instance, nodes } = context
+  const { nodes } = context
   return {
-    instance, nodes, states,
+    get instance() { return context.instance }, nodes, states,
     grant: (grants) => context.grant(grants),
     async kill(node) {
       const state = states.find((s) => s.id === node.id)
@@ -74,7 +74,7 @@ export function converge(how: { readonly force: boolean; readonly rolling: boole
     }
     scratch.delete('waiting')
     const notBefore = Number(context.operation.memo['notBefore'] ?? 0)
-    if (dead.length > 0 && Date.now() < notBefore) return { waitMs: Math.min(notBefore - Date.now(), turnMs) }
+    if (dead.length > 0 && Date.now() < notBefore) return { waitMs: Math.min(notBefore - Date.now(), lookWhileNotBeforeMs) }
     const specs = engine.layout(instance, nodes)
     const waits = await Promise.all(next.map(async (node) => {
       const [state, spec] = [stateOf(node), specs.find((s) => s.id === node.id)!]

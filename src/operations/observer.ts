@@ -62,7 +62,7 @@ export function startObserver({ db, engines, runtimes, host, log, opened }: Obse
   async function judge(instance: Instance, nodes: readonly NodeRecord[]): Promise<void> {
     const states = await runtimes[instance.runtime].inspect(instance.id, nodes.map((node) => node.id))
     const dead = outdated(instance, nodes, states)
-    if (dead.length > 0) return recover(instance, states.filter((state) => dead.some((node) => node.id === state.id)))
+    if (dead.length > 0) return recover(instance, states.filter((state) => dead.some((node) => node.id === state.id)), nodes.length)
     const now = Date.now()
     const last = asked.get(instance.id) ?? { at: now - Math.random() * askEveryMs, silences: 0 }
     asked.set(instance.id, last)
@@ -73,14 +73,16 @@ export function startObserver({ db, engines, runtimes, host, log, opened }: Obse
     void ask(instance, nodes, states, last.silences).catch((error) => log.warn({ instance: instance.id, reason: (error as Error).message }, 'an engine could not be asked'))
   }
 
-  async function ask(instance: Instance, nodes: readonly NodeRecord[], states: readonly NodeState[], silences: number): Promise<unknown> {
+  async function ask(instance: Instance, nodes: readonly NodeRecord[], states: readonly NodeState[], silences: number): Promise<void> {
     const health = await engines[instance.engine].probe(instance, nodes, states)
     if (stopped) return
     asked.set(instance.id, { at: Date.now(), silences: health.ok ? 0 : silences + 1 })
     if (health.ok && instance.health !== 'healthy') return judged(instance, 'healthy', null)
     if (health.ok || silences + 1 < silencesBeforeUnhealthy) return
-    if (nodes.length > 1) return open(instance, health.reason ?? 'the engine does not answer', {})
-    if (instance.health === 'healthy') return judged(instance, 'unhealthy', health.reason ?? 'the engine does not answer')
+    const cause = health.reason ?? 'the engine does not answer'
+    // Where others have the data and the role can move, a recovery finds out who hangs, and puts roles right.
+    if (nodes.length > 1 && engines[instance.engine].arrange) return open(instance, { cause, crashes: instance.crashes, waitMs: 0, startsMs: 0 })
+    if (instance.health === 'healthy') return judged(instance, 'unhealthy', cause)
   }
 
   /** Only while nothing was opened or bumped meanwhile: an operation knows better. */
@@ -93,7 +95,7 @@ export function startObserver({ db, engines, runtimes, host, log, opened }: Obse
     })
   }
 
-  async function recover(instance: Instance, dead: readonly NodeState[]): Promise<void> {
+  async function recover(instance: Instance, dead: readonly NodeState[], nodeCount: number): Promise<void> {
     const now = Date.now()
     // Since its last operation ended nothing touched it: read from the database, for this control plane may be young.
     const crashes = now - instance.updatedAt > forgetCrashesAfterMs ? 1 : instance.crashes + 1
@@ -104,26 +106,26 @@ export function startObserver({ db, engines, runtimes, host, log, opened }: Obse
       crashes >= crashesWorthSaying ? `, ${crashes} times in a row; the next start is in ${waitMs / 1000} s` : '',
       last.exit?.lastLines ? `; the last lines:\n${last.exit.lastLines}` : '',
     ].join('')
-    // Others can take over at once, so only the dead one waits for its turn.
-    const several = instance.spec.nodeCount > 1
-    if (await open(instance, cause, { crashes, notBefore: now + waitMs, nextAt: several ? now : now + waitMs })) log.warn({ instance: instance.id, crashes, waitMs }, 'a node ended by itself and is started again')
+    // Of several, the others take over now, however often this one died; only its own next start waits.
+    await open(instance, { cause, crashes, ...(dead.length < nodeCount ? { waitMs: 0, startsMs: waitMs } : { waitMs, startsMs: 0 }) })
   }
 
-  /** Opens a recovery unless something was opened or bumped meanwhile; answers whether it did. */
-  async function open(instance: Instance, cause: string, { crashes, notBefore, nextAt }: { readonly crashes?: number; readonly notBefore?: number; readonly nextAt?: number }): Promise<boolean> {
+  /** `waitMs`: before anything is done; `startsMs`: before anything is started. */
+  async function open(instance: Instance, { cause, crashes, waitMs, startsMs }: { cause: string; crashes: number; waitMs: number; startsMs: number }): Promise<void> {
     const now = Date.now()
     const id = randomUUID().replaceAll('-', '')
     const didOpen = await transact(db, async (tx) => {
       const current = await tx.selectFrom('instances').select(['generation', 'ready_at']).where('id', '=', instance.id).executeTakeFirst()
       if (current?.generation !== instance.generation) return false
-      const done = await openOperations(tx, [{ id, instance, action: 'recover', generation: instance.generation, actor: 'sluice', at: now, nextAt: nextAt ?? now, cause, ...(notBefore === undefined ? {} : { memo: { notBefore } }) }])
+      const done = await openOperations(tx, [{ id, instance, action: 'recover', generation: instance.generation, actor: 'sluice', at: now, nextAt: now + waitMs, cause, ...(startsMs > 0 ? { memo: { notBefore: now + startsMs } } : {}) }])
       if (done.size === 0) return false
-      await tx.updateTable('instances').set({ ...(crashes === undefined ? {} : { crashes }), cause, updated_at: now }).where('id', '=', instance.id).execute()
+      await tx.updateTable('instances').set({ crashes, cause, updated_at: now }).where('id', '=', instance.id).execute()
       await appendAudit(tx, [{ at: now, actor: 'sluice', projectId: instance.projectId, action: 'recover.accepted', instanceId: instance.id, operationId: id, detail: cause }])
       return true
     })
-    if (didOpen) opened()
-    return didOpen
+    if (!didOpen) return
+    log.warn({ instance: instance.id, crashes, waitMs: waitMs + startsMs, cause }, 'an instance is not whole by itself and is brought back')
+    opened()
   }
 
   function nudge(): void {

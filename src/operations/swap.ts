@@ -9,9 +9,10 @@ export function swap(parts: Parts): Step {
   const { engine, runtime } = parts
   const heal = converge({ force: false, rolling: false })(parts)
   return async (context) => {
-    const { instance, nodes, operation } = context
+    const { nodes, operation } = context
     const healed = await heal(context)
     if (healed !== 'done') return healed
+    const { instance } = context
     // Durable, so that a swap that is resumed does not go back again.
     if (operation.memo['before'] === undefined) await context.remember({ before: JSON.stringify(instance.grants) })
     const before = operation.memo['before'] === undefined ? instance.grants : JSON.parse(String(operation.memo['before']))

@@ -89,7 +89,8 @@ export function startWorker({ db, engines, runtimes, owner, log }: WorkerParts):
     let granted = instance
     let lastError: string | null = null
     const context = (): StepContext => ({
-      instance: granted, nodes, operation: current, signal: run.abort.signal, cancelled: run.cancelled,
+      // As of now: a step that grants something and goes on must not grant from what it saw at its beginning.
+      get instance() { return granted }, nodes, operation: current, signal: run.abort.signal, cancelled: run.cancelled,
       progress(text, nodeId) {
         if (nodeId === undefined) run.progress = text
         else run.nodes[nodeId] = text

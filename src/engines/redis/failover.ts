@@ -28,6 +28,16 @@ export async function arrange(ground: Ground): Promise<NodeHealth> {
   } finally { close(views) }
 }
 
+/** Nodes that may be masters still: each keeps its place among the grants until it is seen to be none. */
+const formerMasters = (grants: Grants): readonly string[] => (grants['previous'] ?? '').split(' ').filter(Boolean)
+
+/** The grants with another master. Whoever was granted the role before may have it, all of them, when those in between died before they got it. */
+function withMaster(grants: Grants, { node }: NodeView): Grants {
+  const former = new Set([...formerMasters(grants), ...grants['master'] === undefined ? [] : [grants['master']]])
+  former.delete(node.id)
+  return { ...grants, master: node.id, previous: [...former].join(' ') }
+}
+
 type Arranged = { readonly ok: false; readonly reason: string } | { readonly ok: true; readonly grants: Grants }
 
 async function arrangeRoles(ground: Ground, views: readonly NodeView[]): Promise<Arranged> {
@@ -43,15 +53,20 @@ async function arrangeRoles(ground: Ground, views: readonly NodeView[]): Promise
     const next = successor(views, grants)
     if (!next) return { ok: false, reason: `the master, node ${master.node.ordinal}, does not run, and no replica has all of its data` }
     // Durable first: whoever comes after us must not think that the dead one is still to be waited for.
-    await record({ ...grants, master: next.node.id, previous: master.node.id })
+    await record(withMaster(grants, next))
     master = next
+  }
+  const better = master.running && ground.instance.readyAt !== null ? reconsider(views, grants, master) : null
+  if (better) {
+    await record(withMaster(grants, better))
+    master = better
   }
   const hung = await endHung(ground, views, grants)
   if (hung) return { ok: false, reason: hung }
   if (!master.session) return { ok: false, reason: master.silence }
   if (master.info('loading') === '1') return { ok: false, reason: `node ${master.node.ordinal} is loading its data (${master.info('loading_loaded_perc') ?? '?'} %)` }
   // It may be the master still, and nobody can tell it to stop.
-  const unsure = views.find((view) => view.running && !view.session && view.node.id === grants['previous'])
+  const unsure = views.find((view) => view.running && !view.session && formerMasters(grants).includes(view.node.id))
   if (unsure) return { ok: false, reason: `${unsure.silence}; it was the master before` }
 
   for (const old of views.filter((view) => view !== master && view.session && isMaster(view))) {
@@ -73,16 +88,28 @@ async function arrangeRoles(ground: Ground, views: readonly NodeView[]): Promise
     await record({ ...kept, replid })
   }
   await Promise.all(others.map((other) => follow(ground, other, master)))
-  await lendReaders(others, readonly!)
   const missing = views.find((view) => !view.session)
+  // One that does not answer may hold the readers' address, and keeps others from listening on it.
+  if (!missing?.running) await lendReaders(others, readonly!)
   return missing ? { ok: false, reason: missing.silence } : { ok: true, grants }
+}
+
+/** Whether another one than the granted master should have the role, because that one was not promoted yet and things have changed. */
+function reconsider(views: readonly NodeView[], grants: Grants, granted: NodeView): NodeView | null {
+  const former = views.filter((view) => formerMasters(grants).includes(view.node.id))
+  // Who is master still has told nobody to take over: the old one is demoted before the new one hears of it. So it may go on.
+  if (!granted.session) return former.find((view) => view.session && isMaster(view)) ?? null
+  // Nobody will tell the granted one what it lacks, and another one may have more: its link may have been down for long.
+  if (isMaster(granted) || former.length === 0 || former.some((view) => view.running)) return null
+  const next = successor(views, grants)
+  return next && next !== granted && (isMaster(next) || offsetOf(next) > offsetOf(granted)) ? next : null
 }
 
 /** Kills what has been silent for too long, if others have its data. A sentence when one was killed. */
 async function endHung(ground: Ground, views: readonly NodeView[], grants: Grants): Promise<string | null> {
   for (const view of views) {
     const pid = view.state.identity?.pid ?? 0
-    if (view.session || !view.running) { silentSince.delete(pid); continue }
+    if (view.answers || !view.running) { silentSince.delete(pid); continue }
     const since = silentSince.get(pid) ?? Date.now()
     silentSince.set(pid, since)
     if (Date.now() - since < hangsAfterMs || !successor(views.filter((other) => other !== view), grants) && view.node.id === grants['master']) continue
@@ -98,7 +125,7 @@ async function endHung(ground: Ground, views: readonly NodeView[], grants: Grant
 /** Who has the most of a dead master's data; nobody who was still copying when it died. */
 function successor(views: readonly NodeView[], grants: Grants): NodeView | undefined {
   return views
-    .filter((view) => view.session && view.node.id !== grants['master'] && view.info('loading') === '0' && descendsFrom(view, grants['replid']) && priority(view, grants) > 0)
+    .filter((view) => view.session && view.info('loading') === '0' && descendsFrom(view, grants['replid']) && priority(view, grants) > 0)
     .toSorted((a, b) => Number(isMaster(b)) - Number(isMaster(a)) || offsetOf(b) - offsetOf(a) || priority(a, grants) - priority(b, grants) || a.node.ordinal - b.node.ordinal)[0]
 }
 
@@ -159,7 +186,7 @@ async function nominate(ground: Ground, but: readonly NodeRecord[]): Promise<str
       if (views.every((view) => view.session && (view.node.id === grants['master'] || priority(view, grants) === 0))) throw new TerminalError('every replica has priority 0, so none may become master')
       return 'no replica is up to date yet'
     }
-    await ground.grant({ ...grants, master: next.node.id, previous: grants['master']! })
+    await ground.grant(withMaster(grants, next))
     return `handing the master's role over to node ${next.node.ordinal}`
   } finally { close(views) }
 }
