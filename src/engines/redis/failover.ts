@@ -88,6 +88,8 @@ async function arrangeRoles(ground: Ground, views: readonly NodeView[]): Promise
     await record({ ...kept, replid })
   }
   await Promise.all(others.map((other) => follow(ground, other, master)))
+  // Nothing was ever written, so nothing could be confirmed: a message to nobody is something to send.
+  if (master.info('master_repl_offset') === '0' && others.some(isLinked)) await all(master.session.redis, [['PUBLISH', 'sluice:link', '']])
   const missing = views.find((view) => !view.session)
   // One that does not answer may hold the readers' address, and keeps others from listening on it.
   if (!missing?.running) await lendReaders(others, readonly!)

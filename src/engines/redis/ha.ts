@@ -16,7 +16,7 @@ export const ha: Topology = {
   configuration: ({ spec }, node) => [
     // A replica of nobody: it keeps its data, takes no write, and waits to be told what it is. Nobody listens on port 1.
     `replicaof ${node.address} 1`, `masteruser ${account}`,
-    `replica-announce-ip ${node.address}`, `bind-source-addr ${node.address}`,
+    `replica-announce-ip ${node.address}`, `replica-announce-port ${node.ports['service']}`, `bind-source-addr ${node.address}`,
     // The stock 5 s are for more replicas to join one transfer; here one waits for each.
     'repl-diskless-sync yes', 'repl-diskless-sync-delay 0',
     // A replica that was away for a moment goes on where it was, instead of copying everything.
