@@ -5,13 +5,14 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs'
-import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Redis } from 'ioredis'
 import { Kafka, logLevel } from 'kafkajs'
 import { ensureEngines } from './engines.ts'
+import { underLoad } from './load.ts'
+import { freeBase, until } from './wait.ts'
 
 // KafkaJS warns about a timer of its own on new releases of node; nobody can do anything about it here.
 process.removeAllListeners('warning')
@@ -60,9 +61,7 @@ async function main(): Promise<void> {
   say('Start Sluice: one process, SQLite, no configuration')
   await start()
   say('Create three Redis and one Kafka')
-  const ids = (await Promise.all(['orders', 'sessions', 'catalog'].map((name) => call(1, 'POST', `/v2/${project}/instances`, {
-    name, engine: 'Redis', engine_version: '7.0', capacity: 0.125, spec_code: 'redis.single.xu1.tiny.128', az_codes: ['eu-de-01'], vpc_id: randomUUID(), subnet_id: randomUUID(), password,
-  }, name !== 'orders')))).map((answer) => answer.instances[0].instance_id as string)
+  const ids = await Promise.all(['orders', 'sessions', 'catalog'].map((name) => createRedis(name, 'redis.single.xu1.tiny.128', name !== 'orders')))
   const kafkaId = await createKafka('events')
   await Promise.all([...ids.map((id) => running(1, id)), running(2, kafkaId)])
   const redis = await Promise.all(ids.map(async (id) => {
@@ -97,6 +96,14 @@ async function main(): Promise<void> {
   say('S3  Flush of one, and S4: an unknown id in the same batch fails alone')
   await act(1, 'PUT', '/instances/status', { instances: [randomUUID(), ids[1]], action: 'flush' })
   tell(`sessions has ${await sessions.dbsize()} keys, orders still ${await orders.dbsize()}`)
+
+  say('A master with a standby: soft restart of both while four clients write')
+  const pairId = await createRedis('pair', 'redis.ha.xu1.tiny.r2.128')
+  await running(1, pairId)
+  const { ip: host, port } = await show(1, pairId)
+  const load = await underLoad({ host, port, password }, () => act(1, 'PUT', '/instances/status', { instances: [pairId], action: 'soft_restart' }))
+  tell(`${load.acknowledged} writes acknowledged, ${load.lost} lost, ${load.errors} errors seen; the longest pause of any client: ${load.gapMs.toFixed(1)} ms`)
+  await call(1, 'DELETE', `/v2/${project}/instances/${pairId}`)
 
   say('kill -9 of the control plane in the middle of a restart: clients go on, and what was accepted is finished')
   const counted = orders.set('written', 'while Sluice was down')
@@ -160,6 +167,12 @@ async function start(extra: NodeJS.ProcessEnv = {}): Promise<void> {
   tell(`ready after ${Math.round(performance.now() - started)} ms`)
 }
 
+async function createRedis(name: string, specCode: string, quiet = false): Promise<string> {
+  return (await call(1, 'POST', `/v2/${project}/instances`, {
+    name, engine: 'Redis', engine_version: '7.0', capacity: 0.125, spec_code: specCode, az_codes: ['eu-de-01'], vpc_id: randomUUID(), subnet_id: randomUUID(), password,
+  }, quiet)).instances[0].instance_id
+}
+
 async function createKafka(name: string): Promise<string> {
   return (await call(2, 'POST', `/v2/kafka/${project}/instances`, {
     name, engine: 'kafka', engine_version: '2.7', broker_num: 1, storage_space: 100, vpc_id: randomUUID(), subnet_id: randomUUID(), security_group_id: randomUUID(),
@@ -189,10 +202,10 @@ async function raw(service: 1 | 2, method: string, path: string, body?: object):
   return { status: response.status, text: await response.text() }
 }
 
-async function call(service: 1 | 2, method: string, path: string, body: object, quiet = false): Promise<any> {
+async function call(service: 1 | 2, method: string, path: string, body?: object, quiet = false): Promise<any> {
   const { status, text } = await raw(service, method, path, body)
   if (!quiet) {
-    console.log(`  ${method} :${base + service}${path.replace(project, '{project_id}')}  ${JSON.stringify(body).replaceAll(password, '********')}`)
+    console.log(`  ${method} :${base + service}${path.replace(project, '{project_id}')}  ${body ? JSON.stringify(body).replaceAll(password, '********') : ''}`)
     console.log(`  → ${status} ${text}`)
   }
   return text ? JSON.parse(text) : null
@@ -208,15 +221,6 @@ async function running(service: 1 | 2, id: string): Promise<void> {
 }
 async function runId(redis: Redis): Promise<string> { return /run_id:(\w+)/.exec(await redis.info('server'))![1]! }
 function short(id: string): string { return id.slice(0, 8) }
-
-/** 120 s is more than any step here needs on a slow machine. */
-async function until<T>(look: () => Promise<T | false>, everyMs = 25): Promise<T> {
-  const giveUp = Date.now() + 120_000
-  for (let last: unknown; ; await sleep(everyMs)) {
-    try { const value = await look(); if (value) return value } catch (error) { if (!(error as { cause?: unknown }).cause) throw error; last = error }
-    if (Date.now() > giveUp) throw last ?? new Error('it took longer than 120 s')
-  }
-}
 
 function end(): Promise<void> {
   ending ??= (async () => {
@@ -235,13 +239,6 @@ function end(): Promise<void> {
     console.log('\neverything this demo started has ended, and its files are removed')
   })()
   return ending
-}
-
-async function freeBase(first: number): Promise<number> {
-  for (let port = first; ; port += 10) {
-    const open = await Promise.all([0, 1, 2, 3, 4, 5].map((k) => new Promise<boolean>((done) => { const s = connect(port + k, '127.0.0.1'); s.on('connect', () => { s.destroy(); done(true) }); s.on('error', () => done(false)) })))
-    if (!open.includes(true)) return port
-  }
 }
 
 function say(text: string): void { console.log(`\n${bold(text)}`) }
