@@ -105,7 +105,7 @@ export function judge({ instance, progress }: Ground, views: readonly NodeView[]
       progress(`loading its data (${view.info('loading_loaded_perc') ?? '?'} %)`, id)
       return { ok: false, reason: `node ${ordinal} is loading its data (${view.info('loading_loaded_perc') ?? '?'} %)` }
     }
-    if (view.session.refusal && !/^MASTERDOWN/.test(view.session.refusal.message)) return { ok: false, reason: `node ${ordinal} answers ${view.session.refusal.message}` }
+    if (view.session.refusal && !view.session.refusal.message.startsWith('MASTERDOWN')) return { ok: false, reason: `node ${ordinal} answers ${view.session.refusal.message}` }
     const master = id === instance.grants['master']
     if (master !== isMaster(view)) return { ok: false, reason: `node ${ordinal} has the role ${view.info('role')}, not ${master ? 'master' : 'replica'}` }
     if (master !== holds(view, service!)) return { ok: false, reason: master ? `the master, node ${ordinal}, does not listen on ${service!.address}:${service!.port}` : `node ${ordinal} listens on the master's address` }
