@@ -3,6 +3,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { flushOnce, forgetFlush, type FlushTarget } from './flush.ts'
 import { layout, type RedisSecrets } from './layout.ts'
 import { readInfo, withSession, type Info } from './client.ts'
+import { plan } from './plan.ts'
+import { prefer, rolesOf } from './roles.ts'
 import { runnable } from './versions.ts'
 import { topologyOf, type Ground } from './topology.ts'
 import type { Engine, World } from '../../core/engine.ts'
@@ -59,6 +61,10 @@ export function redisEngine(secrets: RedisSecrets, installed: () => Promise<stri
       }).catch(() => {})
       return true
     },
+    roles: rolesOf,
+    prefer,
+    plan,
+    swappable: ({ spec }) => topologyOf(spec).swap !== undefined && spec.replicas > 1,
     flushable: (instance) => Number(instance.version.split('.')[0]) >= 4,
     async flush(world, key) { await Promise.all((await flushTargets(world, key)).map((one) => flushOnce(one, key))) },
     async forgetFlush(world, key) { await Promise.all((await flushTargets(world, key)).map(forgetFlush)) },

@@ -3,7 +3,7 @@ import { cluster } from './cluster.ts'
 import { ha } from './ha.ts'
 import { single } from './single.ts'
 import type { Target } from './client.ts'
-import type { NodeHealth, World } from '../../core/engine.ts'
+import type { NodeHealth, NodeRole, World } from '../../core/engine.ts'
 import type { Endpoint, Instance, NodeRecord } from '../../core/instance.ts'
 import type { NodeState } from '../../core/runtime.ts'
 
@@ -22,6 +22,8 @@ export interface Topology {
   doors(instance: Instance, node: NodeRecord): readonly Endpoint[]
   /** Lines of redis.conf that this topology needs. No line may name a role. */
   configuration(instance: Instance, node: NodeRecord): readonly string[]
+  /** Pure: who is what by the grants, and where clients find it. Absent: by the order of the nodes. */
+  roles?(instance: Instance, nodes: readonly NodeRecord[]): ReadonlyMap<string, Omit<NodeRole, 'priority'>>
   /** Whether every node is well and in the role that was granted. Every node runs. Never throws for an unhealthy one. */
   probe(ground: Ground): Promise<NodeHealth>
   arrange?(ground: Ground): Promise<NodeHealth>
