@@ -105,7 +105,7 @@ test('creation in three forms, and the fields as they come back', async () => {
     assert.deepEqual([json.enable_auto_topic, json.maintain_begin, json.maintain_end, json.created_at, json.tags], [true, '02:00:00', '06:00:00', String(g.clock.now), []])
     for (const field of ['cross_vpc_info', 'public_connect_address', 'used_storage_space', 'order_id']) assert.equal(json[field], null, field)
   }
-  assert.deepEqual((g.wishes.at(-1) as any).spec, { flavor: 'c6.2u4g.single', memoryBytes: 4 * 1024 ** 3, nodeCount: 1, port: null, renamedCommands: {}, password: null, parameters: { 'auto.create.topics.enable': 'true' } })
+  assert.deepEqual((g.wishes.at(-1) as any).spec, { flavor: 'c6.2u4g.single', memoryBytes: 4 * 1024 ** 3, topology: 'single', shards: 1, replicas: 1, nodeCount: 1, port: null, renamedCommands: {}, password: null, parameters: { 'auto.create.topics.enable': 'true' } })
   assert.equal((await send('POST', v2, wish({ broker_num: undefined }))).status, 200)
 })
 
