@@ -37,7 +37,7 @@ export function changes({ db, engines, worker }: ChangeParts): Pick<ControlPlane
         const [instance] = await projectInstances(tx, caller.projectId, engine, [id])
         if (!instance) return { kind: 'unknown' }
         // An open operation keeps the grants in memory and would write its own over these.
-        const refusal = refusalOf('swap', instance, (await openOperationsOf(tx, [id])).get(id) ?? null, { flush: false, swap: engines[engine].swappable?.(instance) ?? false })
+        const refusal = refusalOf('swap', instance, (await openOperationsOf(tx, [id])).get(id) ?? null, { flush: false, swap: engines[engine].prefer !== undefined })
         if (refusal) return refusal
         const nodes = (await nodesOf(tx, [id])).get(id) ?? []
         if (!nodes.some((node) => node.id === nodeId)) return { kind: 'unknown' }
