@@ -22,6 +22,8 @@ export async function resize(parts: ResizeParts, { caller, engine, id, shards, r
   const { db, host, available } = parts
   const [seen] = await projectInstances(db, caller.projectId, engine, [id])
   if (!seen) return { id, refusal: { kind: 'unknown' } }
+  const never = parts.engine.resizable?.(seen, { shards, replicas }) ?? null
+  if (never) return { id, refusal: { kind: 'unsupported', reason: never } }
   const existing = (await nodesOf(db, [id])).get(id) ?? []
   const wanted = shards * replicas
   const spec = { ...seen.spec, shards, replicas, nodeCount: wanted, flavor: flavor ?? seen.spec.flavor, memoryBytes: memoryBytes ?? seen.spec.memoryBytes }

@@ -72,6 +72,8 @@ export interface Engine {
   plan?(instance: Instance, nodes: readonly NodeRecord[], wish: PlannedWish): Plan | null
   /** Whether somebody could take the master's role over. */
   swappable?(instance: Instance): boolean
+  /** Why these numbers cannot be had while the instance serves; null, or absent: they can. */
+  resizable?(instance: Instance, to: Pick<Spec, 'shards' | 'replicas'>): string | null
   /** Whether this instance's version can be emptied by the API. */
   flushable?(instance: Instance): boolean
   /**

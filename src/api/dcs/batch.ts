@@ -61,7 +61,7 @@ const unknown = 'DCS.3022'
 /** DCS's code for a refusal. */
 export function refusalCode(action: BatchAction | 'swap' | 'resize', refusal: Refusal): string {
   if (refusal.kind === 'unknown') return unknown
-  if (refusal.kind === 'unsupported') return action === 'swap' ? 'DCS.4855' : 'DCS.4027'
+  if (refusal.kind === 'unsupported') return { swap: 'DCS.4855', resize: 'DCS.4102' }[action as string] ?? 'DCS.4027'
   const { status } = refusal
   // DCS hides an instance as soon as its deletion is accepted.
   if (status === 'deleting') return unknown

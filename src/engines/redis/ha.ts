@@ -38,6 +38,7 @@ export const ha: Topology = {
     try { return judge(ground, views) } finally { close(views) }
   },
   arrange, choose, swap, vacate,
+  resizes: ['replicas'],
   async masters({ nodes, instance }, key) {
     return [{ node: nodes.find((node) => node.id === instance.grants['master'])!, replicas: nodes.length - 1, key }]
   },

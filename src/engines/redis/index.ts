@@ -65,6 +65,11 @@ export function redisEngine(secrets: RedisSecrets, installed: () => Promise<stri
     prefer,
     plan,
     swappable: ({ spec }) => topologyOf(spec).swap !== undefined && spec.replicas > 1,
+    resizable({ spec }, to) {
+      const can = topologyOf(spec).resizes ?? []
+      const wrong = (['shards', 'replicas'] as const).find((number) => to[number] !== spec[number] && !can.includes(number))
+      return wrong ? `the ${wrong} of a ${spec.topology} instance cannot be changed in this release` : null
+    },
     flushable: (instance) => Number(instance.version.split('.')[0]) >= 4,
     async flush(world, key) { await Promise.all((await flushTargets(world, key)).map((one) => flushOnce(one, key))) },
     async forgetFlush(world, key) { await Promise.all((await flushTargets(world, key)).map(forgetFlush)) },

@@ -22,14 +22,16 @@ export interface Topology {
   doors(instance: Instance, node: NodeRecord): readonly Endpoint[]
   /** Lines of redis.conf that this topology needs. No line may name a role. */
   configuration(instance: Instance, node: NodeRecord): readonly string[]
-  /** Pure: who is what by the grants, and where clients find it. Absent: by the order of the nodes. */
-  roles?(instance: Instance, nodes: readonly NodeRecord[]): ReadonlyMap<string, Omit<NodeRole, 'priority'>>
   /** Whether every node is well and in the role that was granted. Every node runs. Never throws for an unhealthy one. */
   probe(ground: Ground): Promise<NodeHealth>
   arrange?(ground: Ground): Promise<NodeHealth>
   choose?(ground: Ground, behind: readonly NodeRecord[]): Promise<NodeRecord | string>
   swap?(ground: Ground, before: Instance['grants']): Promise<NodeHealth>
   vacate?(ground: Ground, leaving: readonly NodeRecord[]): Promise<NodeHealth>
+  /** Pure: who is what by the grants, and where clients find it. Absent: by the order of the nodes. */
+  roles?(instance: Instance, nodes: readonly NodeRecord[]): ReadonlyMap<string, Omit<NodeRole, 'priority'>>
+  /** Which of its numbers may change while it serves; none when absent. */
+  readonly resizes?: readonly ('replicas' | 'shards')[]
   /** The nodes that take writes, each with how many replicas must confirm that theirs are gone too, and a key that it may hold. */
   masters(ground: Ground, key: string): Promise<readonly { readonly node: NodeRecord; readonly replicas: number; readonly key: string }[]>
 }
