@@ -41,7 +41,7 @@ export function plan(instance: Instance, nodes: readonly NodeRecord[], { action,
       const going = nodes.filter((node) => leaving.includes(node.id))
       return {
         nodes: [...each(going, (node) => `${isMaster(node) ? handsOver(node) : 'gives up the addresses that it lends'}, then killed, and its folder removed`), ...each(nodes.filter((node) => !going.includes(node)), 'goes on serving')],
-        gap: going.some(isMaster) ? handover : nothing, risk: noRisk,
+        gap: going.some(isMaster) ? handover : nothing, risk: going.some(isMaster) ? noRisk : 'None: the nodes that stay have all of it.',
       }
     }
   }
