@@ -1,8 +1,11 @@
 /** The use cases: create, submit, list, show. Each wish, its generation and its audit row are one transaction. */
 import { randomUUID } from 'node:crypto'
 import { appendAudit } from './store/audit.ts'
-import { bumpGenerations, openOperations, openOperationsOf, operationById, operationsOf, projectOperations, replaceRecoveries, requestCancel } from './store/operations.ts'
-import { placeEndpoints, placeNodes } from './places.ts'
+import { bumpGenerations, openOperations, openOperationsOf, operationsOf, projectOperations, replaceRecoveries } from './store/operations.ts'
+import { changes } from './changes.ts'
+import { leavingNodes } from './operations/shrink.ts'
+import { planFor } from './operations/plan.ts'
+import { mib, placeEndpoints, placeNodes } from './places.ts'
 import { resize } from './resize.ts'
 import { insertInstances, nodesOf, projectInstances, takenAddresses, tally } from './store/instances.ts'
 import { transact, type Database } from './store/database.ts'
@@ -30,8 +33,13 @@ export interface PlaneParts {
 }
 
 export function controlPlane({ db, engines, runtimes, addresses, host, available, seal, worker }: PlaneParts): ControlPlane {
-  /** Addresses are looked for before the transaction, which awaits nothing else; creations take turns so that two never find the same. */
-  let creating: Promise<unknown> = Promise.resolve()
+  /** Addresses are looked for before the transaction, which awaits nothing else; whoever places takes turns so that two never find the same. */
+  let placing: Promise<unknown> = Promise.resolve()
+  function inTurn<T>(place: () => Promise<T>): Promise<T> {
+    const turn = placing.then(place)
+    placing = turn.catch(() => {})
+    return turn
+  }
 
   async function create(wish: CreateWish): Promise<View[] | CreateRefusal> {
     const now = Date.now()
@@ -68,7 +76,7 @@ export function controlPlane({ db, engines, runtimes, addresses, host, available
     return views(made.map((m) => m.instance))
   }
 
-  async function submit({ caller, engine, action, ids, memo }: Parameters<ControlPlane['submit']>[0]): Promise<Answer[]> {
+  async function submit({ caller, engine, action, ids, memo, dryRun }: Parameters<ControlPlane['submit']>[0]): Promise<Answer[]> {
     const now = Date.now()
     const answers = await transact(db, async (tx) => {
       const found = new Map((await projectInstances(tx, caller.projectId, engine, ids)).map((instance) => [instance.id, instance]))
@@ -77,9 +85,14 @@ export function controlPlane({ db, engines, runtimes, addresses, host, available
       const wanted: { id: string; instance: Instance; generation: number }[] = []
       for (const id of ids) {
         const instance = found.get(id)
-        const refusal = instance ? refusalOf(action, instance, open.get(id) ?? null, { flush: engines[engine].flushable?.(instance) ?? false, swap: engines[engine].swap !== undefined && instance.spec.replicas > 1 }) : { kind: 'unknown' as const }
+        const refusal = instance ? refusalOf(action, instance, open.get(id) ?? null, { flush: engines[engine].flushable?.(instance) ?? false, swap: engines[engine].swappable?.(instance) ?? false }) : { kind: 'unknown' as const }
         if (refusal) refusals.set(id, { id, refusal })
         else wanted.push({ id: newId(), instance: instance!, generation: instance!.generation + (actions[action].bumps ? 1 : 0) })
+      }
+      if (dryRun) {
+        const nodes = await nodesOf(tx, wanted.map((w) => w.instance.id))
+        const plans = new Map(wanted.map(({ instance }) => [instance.id, planFor(engines[engine], instance, nodes.get(instance.id) ?? [], { action, joining: [], leaving: [] })]))
+        return ids.map((id): Answer => refusals.get(id) ?? { id, plan: plans.get(id)! })
       }
       const recovering = wanted.filter((w) => open.get(w.instance.id)?.action === 'recover').map((w) => w.instance.id)
       await replaceRecoveries(tx, recovering, now)
@@ -96,7 +109,7 @@ export function controlPlane({ db, engines, runtimes, addresses, host, available
         return refusals.get(id) ?? { id, refusal: { kind: 'busy', status: statusOf(found.get(id)!, rivals.get(id) ?? null) } }
       })
     })
-    worker.nudge()
+    if (!dryRun) worker.nudge()
     return answers
   }
 
@@ -108,7 +121,7 @@ export function controlPlane({ db, engines, runtimes, addresses, host, available
     return Promise.all(instances.map(async (instance) => {
       const key = `${instance.engine} ${instance.version}`
       if (!runsOn.has(key)) runsOn.set(key, engines[instance.engine].runsOn(instance.version).catch(() => null))
-      return viewOf(instance, open.get(instance.id) ?? null, nodes.get(instance.id) ?? [], await runsOn.get(key)!)
+      return viewOf(engines[instance.engine], instance, open.get(instance.id) ?? null, nodes.get(instance.id) ?? [], await runsOn.get(key)!)
     }))
   }
 
@@ -118,34 +131,19 @@ export function controlPlane({ db, engines, runtimes, addresses, host, available
   }
 
   return {
-    create(wish) {
-      const turn = creating.then(() => create(wish))
-      creating = turn.catch(() => {})
-      return turn
-    },
+    create: (wish) => inTurn(() => create(wish)),
     submit,
-    async resize(wish) {
-      const answer = await resize({ db, engine: engines[wish.engine], addresses, host, accepted: acceptedOperation, newId }, wish)
-      worker.nudge()
-      return answer
-    },
-    async cancel({ projectId, userName }, operationId) {
-      const now = Date.now()
-      const answer = await transact(db, async (tx) => {
-        const row = await operationById(tx, projectId, operationId)
-        if (!row) return 'unknown'
-        if (row.finishedAt !== null) return 'ended'
-        if (!actions[row.action].cancellable) return 'impossible'
-        if (!await requestCancel(tx, operationId, now)) return 'ended'
-        await appendAudit(tx, [{ at: now, actor: userName, projectId, action: `${row.action}.cancelled`, instanceId: row.instanceId, operationId, detail: '' }])
-        return 'requested'
+    resize(wish) {
+      return inTurn(async () => {
+        const answer = await resize({ db, engine: engines[wish.engine], addresses, host, available, accepted: acceptedOperation, newId }, wish)
+        worker.nudge()
+        return answer
       })
-      if (answer === 'requested') worker.cancel(operationId)
-      return answer
     },
-    async deleteFailed({ caller, engine }) {
+    ...changes({ db, engines, worker }),
+    async deleteFailed({ caller, engine, dryRun = false }) {
       const failed = (await views(await projectInstances(db, caller.projectId, engine))).filter((view) => view.status === 'createfailed')
-      return failed.length === 0 ? [] : submit({ caller, engine, action: 'delete', ids: failed.map((view) => view.instance.id) })
+      return failed.length === 0 ? [] : submit({ caller, engine, action: 'delete', ids: failed.map((view) => view.instance.id), dryRun })
     },
     async list(projectId, filter) {
       const all = (await views(await projectInstances(db, projectId, filter.engine))).filter((view) => matches(view, filter))
@@ -179,9 +177,12 @@ export function controlPlane({ db, engines, runtimes, addresses, host, available
       const nodes = (await nodesOf(db, [id])).get(id) ?? []
       return nodes[0] ? runtimes[instance.runtime].logs(nodes[0].id, how) : null
     },
-    async nodes(projectId) {
-      const all = await views(await projectInstances(db, projectId, null))
-      return Promise.all(all.flatMap((view) => view.nodes.map(async (node) => ({ view, node, report: await runtimes[view.instance.runtime].report(view.instance.id, node.id) }))))
+    async nodes(projectId, { engine, instanceId } = {}) {
+      const all = await views(await projectInstances(db, projectId, engine ?? null, ...instanceId === undefined ? [] : [[instanceId]]))
+      return Promise.all(all.flatMap((view) => {
+        const leaving = view.open ? leavingNodes(view.open.memo) : []
+        return view.nodes.map(async (node) => ({ view, node, role: view.roles.get(node.id) ?? null, leaving: leaving.includes(node.id), report: await runtimes[view.instance.runtime].report(view.instance.id, node.id) }))
+      }))
     },
   }
 }
@@ -193,8 +194,8 @@ function acceptedOperation({ id, instanceId, generation }: { id: string; instanc
   }
 }
 
-function viewOf(instance: Instance, open: Operation | null, nodes: readonly NodeRecord[], runsOn: string | null): View {
-  return { instance, status: statusOf(instance, open), nodes, open, runsOn }
+function viewOf(engine: Engine, instance: Instance, open: Operation | null, nodes: readonly NodeRecord[], runsOn: string | null): View {
+  return { instance, status: statusOf(instance, open), nodes, roles: engine.roles?.(instance, nodes) ?? new Map(), open, runsOn }
 }
 
 function matches(view: View, filter: ListFilter): boolean {
@@ -204,10 +205,8 @@ function matches(view: View, filter: ListFilter): boolean {
   if (filter.id !== undefined && instance.id !== filter.id) return false
   if (filter.name !== undefined && !(filter.nameExact ? instance.name === filter.name : instance.name.includes(filter.name))) return false
   if (filter.status !== undefined && status !== filter.status) return false
-  if (filter.address !== undefined && !nodes.some((node) => node.address === filter.address)) return false
+  if (filter.address !== undefined && ![...nodes, ...Object.values(instance.endpoints)].some(({ address }) => address === filter.address)) return false
   return (filter.tags ?? []).every((tag) => instance.tags.some((own) => own.key === tag.key && own.value === tag.value))
 }
-
-function mib(bytes: number): number { return Math.ceil(bytes / 1_048_576) }
 
 function newId(): string { return randomUUID().replaceAll('-', '') }

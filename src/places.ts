@@ -35,3 +35,6 @@ export async function placeNodes({ engine, addresses, host, taken }: Placing, in
   }
   return nodes
 }
+
+/** For people: bytes as MiB, rounded up. */
+export function mib(bytes: number): number { return Math.ceil(bytes / 1_048_576) }

@@ -3,7 +3,8 @@ import { appendAudit } from './store/audit.ts'
 import { insertNodes, nodesOf, projectInstances, setSpec, takenAddresses } from './store/instances.ts'
 import { openOperations, openOperationsOf } from './store/operations.ts'
 import { transact, type Database } from './store/database.ts'
-import { placeNodes, type Placing } from './places.ts'
+import { planFor } from './operations/plan.ts'
+import { mib, placeNodes, type Placing } from './places.ts'
 import { refusalOf } from './core/refusal.ts'
 import type { Answer, Caller, ResizeWish } from './core/control-plane.ts'
 import type { Operation } from './core/operation.ts'
@@ -12,18 +13,24 @@ export interface ResizeParts extends Omit<Placing, 'taken'> {
   readonly db: Database
   readonly accepted: (wish: { id: string; instanceId: string; generation: number }, caller: Caller, action: Operation['action'], now: number) => Operation
   readonly newId: () => string
+  /** Memory that this machine could give to new processes now, in bytes. */
+  readonly available: () => number
 }
 
 /** Spec, nodes, operation and audit row in one transaction. The dialect has checked that the numbers are sold. */
-export async function resize(parts: ResizeParts, { caller, engine, id, shards, replicas, leaving, flavor }: ResizeWish): Promise<Answer | string> {
-  const { db, host } = parts
+export async function resize(parts: ResizeParts, { caller, engine, id, shards, replicas, leaving, flavor, memoryBytes, attributes, dryRun }: ResizeWish): Promise<Answer | string> {
+  const { db, host, available } = parts
   const [seen] = await projectInstances(db, caller.projectId, engine, [id])
   if (!seen) return { id, refusal: { kind: 'unknown' } }
+  const never = parts.engine.resizable?.(seen, { shards, replicas }) ?? null
+  if (never) return { id, refusal: { kind: 'unsupported', reason: never } }
   const existing = (await nodesOf(db, [id])).get(id) ?? []
   const wanted = shards * replicas
-  const spec = { ...seen.spec, shards, replicas, nodeCount: wanted, flavor: flavor ?? seen.spec.flavor }
+  const spec = { ...seen.spec, shards, replicas, nodeCount: wanted, flavor: flavor ?? seen.spec.flavor, memoryBytes: memoryBytes ?? seen.spec.memoryBytes }
   const first = Math.max(-1, ...existing.map((node) => node.ordinal)) + 1
   const more = Math.max(0, wanted - existing.length)
+  const needed = parts.engine.leastMemoryBytes * more
+  if (more > 0 && needed > available()) return `${mib(needed)} MiB of memory are needed to start and ${mib(available())} MiB are available`
   const added = await placeNodes({ ...parts, taken: await takenAddresses(db, host) }, id, spec, Array.from({ length: more }, (_, n) => first + n))
   if (typeof added === 'string') return added
   const now = Date.now()
@@ -31,14 +38,16 @@ export async function resize(parts: ResizeParts, { caller, engine, id, shards, r
   return transact(db, async (tx): Promise<Answer> => {
     const instance = (await projectInstances(tx, caller.projectId, engine, [id]))[0]
     if (!instance) return { id, refusal: { kind: 'unknown' } }
-    const open = (await openOperationsOf(tx, [id])).get(id) ?? null
-    // Nothing is changed about an instance that is being brought back: the document has a code for that.
-    const refusal = open?.action === 'recover' ? { kind: 'busy' as const, status: 'error' as const } : refusalOf(action, instance, open, { flush: false, swap: true })
+    const refusal = refusalOf(action, instance, (await openOperationsOf(tx, [id])).get(id) ?? null, { flush: false, swap: true })
     if (refusal) return { id, refusal }
+    const nodes = (await nodesOf(tx, [id])).get(id) ?? []
+    // The numbers were reckoned from what was seen; somebody else's change came between.
+    if (wanted !== nodes.length + more - leaving.length || leaving.some((one) => !nodes.some((node) => node.id === one)) || wanted === nodes.length) return { id, refusal: { kind: 'busy', status: 'extending' } }
+    if (dryRun) return { id, plan: planFor(parts.engine, instance, nodes, { action, joining: added, leaving }) }
     const operationId = parts.newId()
     const opened = await openOperations(tx, [{ id: operationId, instance, action, generation: instance.generation, actor: caller.userName, at: now, ...(leaving.length > 0 ? { memo: { leaving: leaving.join(',') } } : {}) }])
     if (opened.size === 0) return { id, refusal: { kind: 'busy', status: 'extending' } }
-    await setSpec(tx, id, spec, now)
+    await setSpec(tx, id, { spec, attributes: { ...instance.attributes, ...attributes } }, now)
     if (added.length > 0) await insertNodes(tx, added)
     await appendAudit(tx, [{ at: now, actor: caller.userName, projectId: caller.projectId, action: `${action}.accepted`, instanceId: id, operationId, detail: `${shards} shards of ${replicas} nodes` }])
     return { id, operation: parts.accepted({ id: operationId, instanceId: id, generation: instance.generation }, caller, action, now) }

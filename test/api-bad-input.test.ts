@@ -9,7 +9,9 @@ import { ground, projectId, type Ground } from './support/api-double.ts'
 let g: Ground
 let headers: Record<string, string>
 let wishes: number
-before(async () => { g = await ground(); headers = { 'x-auth-token': await g.token(), 'content-type': 'application/json' } })
+/** A Redis with one replica. */
+let pair: string
+before(async () => { g = await ground(); pair = g.seed('redis', { replicas: 2 }); headers = { 'x-auth-token': await g.token(), 'content-type': 'application/json' } })
 beforeEach(() => { wishes = g.wishes.length })
 afterEach(async () => {
   assert.equal(g.wishes.length, wishes, 'the control plane saw a wish')
@@ -73,6 +75,41 @@ test('ids in the path: anything but a UUID is 4061 or no route', () => fc.assert
   },
 ), { numRuns: 500 }))
 
+test('resize and priority: junk in any field is a documented 400, for a real instance', async () => {
+  const fields = ['spec_code', 'new_capacity', 'change_type', 'node_list', 'available_zones', 'execute_immediately', 'reserved_ip', 'bss_param'] as const
+  await fc.assert(fc.asyncProperty(fc.constantFrom(...fields), junk, async (field, value) => {
+    // Already its flavor: whatever is not refused for its form is refused for that.
+    const body = { spec_code: 'redis.ha.xu1.tiny.r2.128', new_capacity: 0.125, change_type: 'createReplication', available_zones: ['a'], [field]: value }
+    const r = await g.call('dcs', 'POST', `/v2/${projectId}/instances/${pair}/resize`, { body: text(body), headers })
+    assert.equal(r.status, 400, `${field}: ${text(value)} ${r.text}`)
+    assert.match(r.json.error_code, /^DCS\.4\d\d\d$/)
+  }), { numRuns: 1000 })
+  await fc.assert(fc.asyncProperty(junk.filter((value) => !(Number.isInteger(JSON.parse(text(value))) && Number(value) >= 0 && Number(value) <= 100)), async (value) => {
+    const r = await g.call('dcs', 'POST', `/v2/${projectId}/instances/${pair}/groups/${id}/replications/x/slave-priority`, { body: text({ slave_priority_weight: value }), headers })
+    assert.deepEqual([r.status, r.json.error_code], [400, 'DCS.4939'])
+  }), { numRuns: 500 })
+})
+
+test('the routes of several nodes: odd ids, odd bodies, odd queries are documented refusals', () => fc.assert(fc.asyncProperty(
+  fc.constantFrom(['POST', 'swap'], ['PUT', 'async-swap'], ['POST', 'resize'], ['GET', 'nodes'], ['GET', 'logical-nodes'], ['GET', 'groups'], ['DELETE', 'tasks/x'], ['POST', `groups/${id}/replications/${id}/slave-priority`]),
+  fc.oneof(fc.constantFrom('..', '%2e%2e', `${id}%00`, '%ff', 'a'.repeat(5000), id, id.toUpperCase()), fc.string({ minLength: 1, maxLength: 40 }).map((part) => encodeURIComponent(part.toWellFormed())).filter((part) => part !== '' && part !== '.')),
+  fc.oneof(junk.map(text), fc.string(), fc.constant('')), fc.constantFrom('', '?dry_run=1', '?dry_run=true', '?dry_run', '?dry_run=true&dry_run=true'),
+  async ([method, path], part, body, query) => {
+    const r = await g.call('dcs', method!, `/v2/${projectId}/${path === 'groups' ? 'instance' : 'instances'}/${part}/${path}${query}`, { headers, ...(method === 'GET' ? {} : { body }) })
+    assert.ok([400, 404, 405].includes(r.status), `${method} ${part}/${path}: ${r.status} ${r.text}`)
+    assert.match(r.json.error_code, /^DCS\.\d{4}$/)
+  },
+), { numRuns: 1000 }))
+
+test('a dry_run that is neither true nor false does nothing', () => fc.assert(fc.asyncProperty(
+  fc.string({ minLength: 1 }).filter((value) => !['true', 'false'].includes(value)), fc.constantFrom('restart', 'flush'), async (value, action) => {
+    const query = new URLSearchParams({ dry_run: value.toWellFormed() }).toString()
+    const a = await g.call('dcs', 'PUT', `${dcs}?${query}`, { body: text({ action, instances: [pair] }), headers })
+    const b = await g.call('dms', 'POST', `${dms}?${query}`, { body: text({ action: 'delete', instances: [id] }), headers })
+    assert.deepEqual([a.json.error_code, b.json.error_code], ['DCS.4062', 'DMS.00400062'])
+  },
+), { numRuns: 300 }))
+
 test('unknown routes are 404 and unknown methods 405, with and without a token', () => fc.assert(fc.asyncProperty(
   fc.array(fc.constantFrom('v2', 'v1.0', projectId, 'instances', 'status', 'kafka', 'x', '', '%2f'), { maxLength: 6 }), fc.constantFrom('GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'PATCH', 'OPTIONS', 'PROPFIND', 'SEARCH', 'LOCK'), fc.boolean(),
   async (parts, method, known) => {
@@ -88,9 +125,9 @@ test('unknown routes are 404 and unknown methods 405, with and without a token',
 test('creations with one field of junk are refused with a code of the service', () => fc.assert(fc.asyncProperty(
   fc.constantFrom('name', 'engine', 'engine_version', 'capacity', 'spec_code', 'az_codes', 'vpc_id', 'subnet_id', 'password', 'instance_num'), junk, async (field, value) => {
     const body = { name: 'cache-a', engine: 'Redis', engine_version: '6.0', capacity: 0.125, spec_code: 'redis.single.xu1.tiny.128', az_codes: ['a'], vpc_id: id, subnet_id: id, password: 'Abcd1234!', [field]: value }
-    // What chance may make right: a number left out, a name, a password.
+    // What chance may make right: a number left out, a name, a password, a zone.
     const sent: unknown = JSON.parse(text(value))
-    if (field === 'instance_num' && (sent === null || sent === '' || sent === 1) || typeof sent === 'string' && sent.length >= 4) return
+    if (field === 'instance_num' && (sent === null || sent === '' || sent === 1) || typeof sent === 'string' && sent.length >= 4 || field === 'az_codes' && Array.isArray(sent) && sent.every((zone) => typeof zone === 'string')) return
     const r = await g.call('dcs', 'POST', `/v2/${projectId}/instances`, { body: text(body), headers })
     assert.equal(r.status, 400, `${field}: ${text(value)}`)
     assert.match(r.json.error_code, /^DCS\.4\d\d\d$/)

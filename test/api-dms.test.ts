@@ -105,7 +105,7 @@ test('creation in three forms, and the fields as they come back', async () => {
     assert.deepEqual([json.enable_auto_topic, json.maintain_begin, json.maintain_end, json.created_at, json.tags], [true, '02:00:00', '06:00:00', String(g.clock.now), []])
     for (const field of ['cross_vpc_info', 'public_connect_address', 'used_storage_space', 'order_id']) assert.equal(json[field], null, field)
   }
-  assert.deepEqual((g.wishes.at(-1) as any).spec, { flavor: 'c6.2u4g.single', memoryBytes: 4 * 1024 ** 3, nodeCount: 1, port: null, renamedCommands: {}, password: null, parameters: { 'auto.create.topics.enable': 'true' } })
+  assert.deepEqual((g.wishes.at(-1) as any).spec, { flavor: 'c6.2u4g.single', memoryBytes: 4 * 1024 ** 3, topology: 'single', shards: 1, replicas: 1, nodeCount: 1, port: null, renamedCommands: {}, password: null, parameters: { 'auto.create.topics.enable': 'true' } })
   assert.equal((await send('POST', v2, wish({ broker_num: undefined }))).status, 200)
 })
 
@@ -150,4 +150,24 @@ test('lists and tasks: paging, filters, and a clear no to what is out of range',
   refusedAs(await send('GET', `${v2}/${randomUUID()}/tasks/${task.id}`), 404, 'DMS.00404022')
   for (const query of ['start=0', 'limit=101']) refusedAs(await send('GET', `${v2}/${id}/tasks?${query}`), 400, 'DMS.00400062')
   refusedAs(await send('GET', `${v2}/${id}/tasks?begin_time=20260230000000`), 400, 'DMS.00400142')
+})
+
+test('a dry run has the same checks and a plan for each; v1.0 answers it with a body', async () => {
+  const [id, busy, failed] = [g.seed('kafka'), g.seed('kafka', { open: 'restart' }), g.seed('kafka', { status: 'createfailed' })]
+  const before = g.wishes.length
+  for (const version of ['v2', 'v1.0'] as const) {
+    const dry = (body: object) => send('POST', `/${version}/${projectId}/instances/action?dry_run=true`, body)
+    const { json } = await dry({ action: 'restart', instances: [id, busy, randomUUID()] })
+    assert.deepEqual(json.results.map((one: any) => [one.result, one.error_code, 'plan' in one, 'task_id' in one]), [['success', undefined, true, false], ['failed', 'DMS.00400026', false, false], ['failed', 'DMS.00404022', false, false]])
+    assert.equal(json.results[0].plan.nodes[0].what, 'stopped, all at once, and started again')
+    refusedAs(await dry({ action: 'restart', instances: [busy] }), 400, 'DMS.00400026')
+    refusedAs(await dry({ action: 'flush', instances: [id] }), 400, 'DMS.00400064')
+    const all = await dry({ action: 'delete', [version === 'v2' ? 'all_failure' : 'allFailure']: 'kafka' })
+    assert.equal(all.status, 200)
+    assert.ok(all.json.results.some((one: any) => one.instance === failed && one.plan.gap.to_ms === null))
+  }
+  const one = await send('DELETE', `${v2}/${id}?dry_run=true`)
+  assert.deepEqual([one.status, one.json.plan.data_at_risk], [200, 'Everything, for good: there is no backup.'])
+  refusedAs(await send('POST', `${v2}/action?dry_run=perhaps`, { action: 'delete', instances: [id] }), 400, 'DMS.00400062')
+  assert.equal(g.wishes.length, before)
 })

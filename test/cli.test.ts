@@ -88,6 +88,48 @@ describe('sluice', { concurrency: false }, () => {
     assert.match(wrong.err, /refuses these credentials/)
   })
 
+  test('before flush and delete the plan is told; --dry-run tells it for every action and does nothing', async () => {
+    const asked = await sluice(['dcs', 'flush', id])
+    assert.equal(asked.code, 3)
+    assert.match(asked.err, /node 0 {2}master {3}every key removed[^]*data at risk: Every key of every database/)
+    const pid = nodePid(server.home, id)
+    for (const verb of ['restart', 'soft-restart', 'flush', 'delete']) {
+      const r = await sluice(['dcs', verb, id, '--dry-run'])
+      assert.equal(r.code, 0, r.err)
+      assert.match(r.out, /gap: .*\n {2}data at risk: /)
+    }
+    assert.equal((await sluice(['dcs', 'restart', id, crypto.randomUUID(), '--dry-run'])).code, 1)
+    assert.equal(nodePid(server.home, id), pid)
+    assert.match((await sluice(['dcs', 'delete', '--all-failed'])).out, /nothing to do/)
+  })
+
+  test('an instance with replicas: create, nodes, swap, resize, priority, progress of each node, cancel', async () => {
+    assert.equal((await sluice(['dcs', 'create', 'with-replicas', '--no-password', '--spec', 'redis.ha.xu1.tiny.r2.128'])).code, 0)
+    const ha = JSON.parse((await sluice(['dcs', 'list', '--json'])).out).find((i: { name: string }) => i.name === 'with-replicas').instance_id
+    assert.match((await sluice(['dcs', 'nodes', ha])).out, /0 +master +Active[^]*1 +replica +Active/)
+    assert.match((await sluice(['dcs', 'swap', ha, '--dry-run'])).out, /node 0 {2}master {3}hands its role over to node 1/)
+    assert.equal((await sluice(['dcs', 'swap', ha])).code, 0)
+    assert.match((await sluice(['dcs', 'nodes', ha])).out, /0 +replica +Active[^]*1 +master +Active/)
+    const grown = await sluice(['dcs', 'resize', ha, 'redis.ha.xu1.tiny.r3.128'])
+    assert.equal(grown.code, 0, grown.err)
+    assert.equal((await sluice(['dcs', 'priority', ha, '2', '1'])).code, 0)
+    assert.match((await sluice(['dcs', 'nodes', ha])).out, /2 +replica +Active +\S+ +1 /)
+    assert.match((await sluice(['dcs', 'resize', ha, 'redis.ha.xu1.tiny.r2.128'])).err, /DCS\.4930/)
+    assert.match((await sluice(['dcs', 'resize', ha, 'redis.ha.xu1.tiny.r2.128', '--node', '1'])).err, /DCS\.4936/)
+    const soft = await sluice(['dcs', 'soft-restart', ha])
+    assert.match(soft.err, /\[0: .* · 1: .* · 2: /)
+    const shrunk = await sluice(['dcs', 'resize', ha, 'redis.ha.xu1.tiny.r2.128', '--node', '0', '--hand-over'])
+    assert.equal(shrunk.code, 0, shrunk.err)
+    const going = sluice(['dcs', 'soft-restart', ha])
+    await until('the restart to be accepted', async () => (await server.status('dcs', ha)) === 'RESTARTING')
+    const cancel = await sluice(['dcs', 'cancel', ha])
+    // It may have ended meanwhile; then it says so.
+    assert.match(cancel.out + cancel.err, /is being cancelled|nothing is being done|has ended already/)
+    assert.match((await going).err, /soft_restart (cancelled|done)/)
+    assert.equal((await sluice(['cancel', '0'.repeat(32)])).code, 1)
+    assert.equal((await sluice(['dcs', 'delete', ha, '--yes'])).code, 0)
+  })
+
   test('down stops every node and the server; the next start brings them back', async () => {
     const pid = nodePid(server.home, id)
     await server.running('dcs', id)

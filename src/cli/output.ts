@@ -45,3 +45,5 @@ export function progress(stream: NodeJS.WriteStream): { draw(bars: readonly Bar[
     end() { drawn = 0 },
   }
 }
+
+export function print(value: unknown): void { console.log(JSON.stringify(value, null, 2)) }

@@ -24,10 +24,16 @@ export async function waitFor(client: Client, service: Extract<Service, 'dcs' | 
 
 /** Every operation of a batch is judged by the latest task of its instance. */
 async function look(client: Client, service: 'dcs' | 'dms', id: string): Promise<{ id: string; outcome: 'done' | 'failed' | null; text: string; cause: string | null }> {
-  const { operations } = await client.call<{ operations: { action: string; outcome: string | null; cause: string | null; progress: string | null }[] }>('console', 'GET', `/v1/operations?instance=${id}&limit=1`)
+  const { operations } = await client.call<{ operations: { action: string; outcome: string | null; cause: string | null; progress: string | null; nodes: Record<string, string> }[] }>('console', 'GET', `/v1/operations?instance=${id}&limit=1`)
   const latest = operations[0]
   if (!latest) throw new Complaint(`${service.toUpperCase()} instance ${id} is not known`)
-  if (latest.outcome === null) return { id, outcome: null, text: `${latest.action}${latest.progress ? `: ${latest.progress}` : ''}`, cause: null }
+  if (latest.outcome === null) return { id, outcome: null, text: `${latest.action}${latest.progress ? `: ${latest.progress}` : ''}${nodesText(latest.nodes)}`, cause: null }
   const done = latest.outcome !== 'failed'
-  return { id, outcome: done ? 'done' : 'failed', text: `${latest.action} ${done ? 'done' : `failed: ${latest.cause}`}`, cause: latest.cause }
+  return { id, outcome: done ? 'done' : 'failed', text: `${latest.action} ${done ? latest.outcome : `failed: ${latest.cause}`}`, cause: latest.cause }
+}
+
+/** What each node is at, by its number; nothing where one node is all there is. */
+function nodesText(nodes: Readonly<Record<string, string>>): string {
+  const entries = Object.entries(nodes).map(([id, text]) => [Number(id.split('-').at(-1)), text] as const).toSorted(([a], [b]) => a - b)
+  return entries.length < 2 ? '' : `  [${entries.map(([number, text]) => `${number}: ${text}`).join(' · ')}]`
 }

@@ -1,6 +1,8 @@
 /** The words in which a dialect talks to the control plane. */
 import type { Attributes, EngineName, Instance, NodeRecord, Spec, Tag } from './instance.ts'
 import type { Action, Memo, Operation } from './operation.ts'
+import type { NodeRole } from './engine.ts'
+import type { Plan } from './plan.ts'
 import type { Refusal } from './refusal.ts'
 import type { Status } from './status.ts'
 import type { LogRequest, NodeReport } from './runtime.ts'
@@ -16,6 +18,8 @@ export interface View {
   readonly instance: Instance
   readonly status: Status
   readonly nodes: readonly NodeRecord[]
+  /** By node id; empty where all nodes are alike. */
+  readonly roles: ReadonlyMap<string, NodeRole>
   /** The one unfinished operation. */
   readonly open: Operation | null
   /** The version that really runs behind the one asked for: "7.0.15"; null while unknown. */
@@ -38,6 +42,8 @@ export interface CreateRefusal { readonly kind: 'no room' | 'no version'; readon
 
 export type Answer =
   | { readonly id: string; readonly operation: Operation }
+  /** The answer to a dry run: it would be accepted. */
+  | { readonly id: string; readonly plan: Plan }
   | { readonly id: string; readonly refusal: Refusal }
 
 export interface ListFilter {
@@ -65,6 +71,23 @@ export interface ResizeWish {
   readonly leaving: readonly string[]
   /** The new flavor's code, when it changes with the numbers. */
   readonly flavor?: string
+  /** All shards together, when it changes with their number; a shard keeps what it has. */
+  readonly memoryBytes?: number
+  /** What a dialect echoes from now on. */
+  readonly attributes?: Attributes
+  /** Only asks what would happen. */
+  readonly dryRun?: boolean
+}
+
+/** A node as it is found now. */
+export interface NodeView {
+  readonly view: View
+  readonly node: NodeRecord
+  /** Null where all nodes are alike. */
+  readonly role: NodeRole | null
+  /** Whether the open operation takes it away. */
+  readonly leaving: boolean
+  readonly report: NodeReport
 }
 
 export interface TaskView { readonly operation: Operation; /** Where a running one stands, for people. */ readonly progress: string | null; /** The same for single nodes, by node id. */ readonly nodes: Readonly<Record<string, string>> }
@@ -73,23 +96,27 @@ export interface ControlPlane {
   /** Accepts the creation of every name, each `creating` when this returns; or of none. */
   create(wish: CreateWish): Promise<View[] | CreateRefusal>
   /** One answer an id, in the caller's order; the accepted ones are committed when this returns. Ids are lower-case UUIDs without repeats. */
-  submit(wish: { readonly caller: Caller; readonly engine: EngineName; readonly action: Exclude<Action, 'create' | 'recover' | 'extend' | 'shrink'>; readonly memo?: Memo; readonly ids: readonly string[] }): Promise<Answer[]>
+  submit(wish: { readonly caller: Caller; readonly engine: EngineName; readonly action: Exclude<Action, 'create' | 'recover' | 'extend' | 'shrink'>; readonly memo?: Memo; readonly ids: readonly string[]; /** The same checks, and a plan in place of what it would do. */ readonly dryRun?: boolean }): Promise<Answer[]>
   /** Deletes every instance of the project and engine whose creation failed. */
-  deleteFailed(wish: { readonly caller: Caller; readonly engine: EngineName }): Promise<Answer[]>
+  deleteFailed(wish: { readonly caller: Caller; readonly engine: EngineName; readonly dryRun?: boolean }): Promise<Answer[]>
   /** More or fewer nodes; committed when this returns. A sentence when there is no room for them. */
   resize(wish: ResizeWish): Promise<Answer | string>
   /** Asks for the end of an unfinished operation that can be left half done. */
   cancel(caller: Caller, operationId: string): Promise<'requested' | 'unknown' | 'ended' | 'impossible'>
+  /** Who becomes master first. A sentence when too few would be left that may; null when it is done. */
+  prefer(wish: { readonly caller: Caller; readonly engine: EngineName; readonly id: string; readonly nodeId: string; readonly priority: number }): Promise<Refusal | string | null>
+  /** Drops the record of an ended operation; the audit keeps it. */
+  forget(wish: { readonly caller: Caller; readonly engine: EngineName; readonly id: string; readonly operationId: string }): Promise<'forgotten' | 'unknown' | 'open'>
   list(projectId: string, filter: ListFilter): Promise<{ readonly total: number; readonly views: View[] }>
   /** How many instances have each status; one that none has is absent. */
   count(projectId: string, engine: EngineName): Promise<ReadonlyMap<Status, number>>
   get(projectId: string, engine: EngineName, id: string): Promise<View | null>
   /** Newest first; with an `id` only that one. null: no such instance in this project. */
   tasks(projectId: string, engine: EngineName, id: string, page: { readonly offset: number; readonly limit: number; readonly from?: number; readonly to?: number; readonly id?: string }): Promise<{ readonly total: number; readonly tasks: TaskView[] } | null>
-  /** For `sluice ps`: every node of the project. */
-  nodes(projectId: string): Promise<{ readonly view: View; readonly node: NodeRecord; readonly report: NodeReport }[]>
+  /** Every node of the project, of one engine or of one instance. */
+  nodes(projectId: string, filter?: { readonly engine?: EngineName; readonly instanceId?: string }): Promise<NodeView[]>
   /** For people and tests: operations of the project, newest first, with where they stand. */
-  operations(projectId: string, filter: { readonly instanceId?: string; readonly openOnly: boolean; readonly limit: number }): Promise<TaskView[]>
+  operations(projectId: string, filter: { readonly instanceId?: string; readonly id?: string; readonly engine?: EngineName; readonly openOnly: boolean; readonly limit: number }): Promise<TaskView[]>
   /** The log of an instance's servers, as text; null: no such instance in this project. */
   logs(projectId: string, id: string, how: LogRequest): Promise<AsyncIterable<string> | null>
 }

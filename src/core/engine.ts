@@ -1,6 +1,18 @@
 /** A kind of server software: lays out the nodes of an instance and knows how to ask them how they are. */
-import type { EngineName, Grants, Instance, NodeRecord, Spec } from './instance.ts'
+import type { Endpoint, EngineName, Grants, Instance, NodeRecord, Spec } from './instance.ts'
+import type { Plan, PlannedWish } from './plan.ts'
 import type { NodeSpec, NodeState } from './runtime.ts'
+
+/** What a node is for, by what was granted. */
+export interface NodeRole {
+  readonly role: 'master' | 'replica'
+  /** The part of the data that it holds, from 0. */
+  readonly shard: number
+  /** Who becomes master first: 1 before 100, and 0 never. */
+  readonly priority: number
+  /** Where clients reach this very node; null while it listens on an address that moves between several. */
+  readonly at: Endpoint | null
+}
 
 export interface NodeHealth { readonly ok: boolean; /** One sentence when not ok. */ readonly reason?: string }
 
@@ -52,6 +64,16 @@ export interface Engine {
    * `state.identity` only, and answer true; `force` allows only what is bounded by 100 ms.
    */
   drain?(instance: Instance, node: NodeRecord, state: NodeState, how: { readonly force: boolean }): Promise<boolean>
+  /** Pure: the roles of the nodes by their ids. Absent: all nodes are alike. */
+  roles?(instance: Instance, nodes: readonly NodeRecord[]): ReadonlyMap<string, NodeRole>
+  /** Pure: the grants with another priority of one node; null when too few would be left that may become master. */
+  prefer?(instance: Instance, nodes: readonly NodeRecord[], nodeId: string, priority: number): Grants | null
+  /** Pure: what would happen, node by node. Absent or null: the general plan tells it well enough. */
+  plan?(instance: Instance, nodes: readonly NodeRecord[], wish: PlannedWish): Plan | null
+  /** Whether somebody could take the master's role over. */
+  swappable?(instance: Instance): boolean
+  /** Why these numbers cannot be had while the instance serves; null, or absent: they can. */
+  resizable?(instance: Instance, to: Pick<Spec, 'shards' | 'replicas'>): string | null
   /** Whether this instance's version can be emptied by the API. */
   flushable?(instance: Instance): boolean
   /**

@@ -12,7 +12,7 @@ export type Refusal =
   /** The engine or its version cannot do this, whatever its state. */
   | { readonly kind: 'unsupported'; readonly reason: string }
 
-/** In which states, with nothing open, an action may start. A recovery in progress counts as `running`. */
+/** In which states, with nothing open, an action may start. A recovery that it replaces counts as `running`. */
 const allowedIn: Readonly<Record<Exclude<Action, 'create' | 'recover'>, readonly Status[]>> = {
   restart: ['running', 'error'],
   soft_restart: ['running', 'error'],
@@ -23,12 +23,15 @@ const allowedIn: Readonly<Record<Exclude<Action, 'create' | 'recover'>, readonly
   shrink: ['running'],
 }
 
+const replacesRecovery: readonly Action[] = ['restart', 'soft_restart', 'flush', 'delete']
+
 export function refusalOf(
   action: keyof typeof allowedIn, instance: Instance, open: Operation | null, can: { readonly flush: boolean; readonly swap: boolean },
 ): Refusal | null {
   if (action === 'flush' && !can.flush) return { kind: 'unsupported', reason: `Redis ${instance.version} cannot be flushed through the API; 4.0 and later can` }
   if (action === 'swap' && !can.swap) return { kind: 'unsupported', reason: 'an instance without replicas has nobody to swap roles with' }
-  const replaceable = open?.action === 'recover'
+  // A person's wish takes a recovery's place, but nothing is changed about an instance that is being brought back.
+  const replaceable = open?.action === 'recover' && replacesRecovery.includes(action)
   if (open && !replaceable) return { kind: 'busy', status: statusOf(instance, open) }
   const status = replaceable ? 'running' : statusOf(instance, null)
   return allowedIn[action].includes(status) ? null : { kind: 'state', status }

@@ -2,7 +2,7 @@
 import { type Database, type Tx } from './database.ts'
 import type { AddressRow, InstanceRow, NodeRow } from './tables.ts'
 import type { Action } from '../core/operation.ts'
-import type { EngineName, Health, Instance, NodeRecord, Spec } from '../core/instance.ts'
+import type { EngineName, Grants, Health, Instance, NodeRecord } from '../core/instance.ts'
 
 type Reader = Database | Tx
 
@@ -33,8 +33,13 @@ export async function deleteNodes(tx: Tx, ids: readonly string[]): Promise<void>
   await tx.deleteFrom('nodes').where('id', 'in', ids).execute()
 }
 
-export async function setSpec(tx: Tx, id: string, spec: Spec, now: number): Promise<void> {
-  await tx.updateTable('instances').set({ spec: JSON.stringify(spec), updated_at: now }).where('id', '=', id).execute()
+export async function setSpec(tx: Tx, id: string, { spec, attributes }: Pick<Instance, 'spec' | 'attributes'>, now: number): Promise<void> {
+  await tx.updateTable('instances').set({ spec: JSON.stringify(spec), attributes: JSON.stringify(attributes), updated_at: now }).where('id', '=', id).execute()
+}
+
+/** Records grants that a person asked for; a worker's are fenced by its lease. */
+export async function setGrants(tx: Tx, id: string, grants: Grants): Promise<void> {
+  await tx.updateTable('instances').set({ grants: JSON.stringify(grants) }).where('id', '=', id).execute()
 }
 
 /** Forgets instances whose removal is done; their addresses are free with the same commit. */

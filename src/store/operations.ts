@@ -4,7 +4,7 @@ import { appendAudit } from './audit.ts'
 import { transact, type Database, type Tx } from './database.ts'
 import type { OperationRow } from './tables.ts'
 import type { Action, Memo, Operation, Outcome } from '../core/operation.ts'
-import type { Grants, Instance } from '../core/instance.ts'
+import type { EngineName, Grants, Instance } from '../core/instance.ts'
 
 export interface NewOperation {
   readonly id: string; readonly instance: Pick<Instance, 'id' | 'projectId' | 'engine'>; readonly action: Action
@@ -56,11 +56,19 @@ export async function operationById(db: Database | Tx, projectId: string, id: st
   return row ? operationOf(row) : null
 }
 
-export async function projectOperations(db: Database, projectId: string, filter: { readonly instanceId?: string; readonly openOnly: boolean; readonly limit: number }): Promise<Operation[]> {
+export async function projectOperations(db: Database, projectId: string, filter: { readonly instanceId?: string; readonly id?: string; readonly engine?: EngineName; readonly openOnly: boolean; readonly limit: number }): Promise<Operation[]> {
   let query = db.selectFrom('operations').selectAll().where('project_id', '=', projectId)
   if (filter.instanceId !== undefined) query = query.where('instance_id', '=', filter.instanceId)
+  if (filter.id !== undefined) query = query.where('id', '=', filter.id)
+  if (filter.engine !== undefined) query = query.where('engine', '=', filter.engine)
   if (filter.openOnly) query = query.where('finished_at', 'is', null)
   return (await query.orderBy('created_at', 'desc').orderBy('id').limit(filter.limit).execute()).map(operationOf)
+}
+
+/** Drops the record of an ended operation; false when it has not ended, or is not there. */
+export async function forgetOperation(tx: Tx, instanceId: string, id: string): Promise<boolean> {
+  const done = await tx.deleteFrom('operations').where('id', '=', id).where('instance_id', '=', instanceId).where('finished_at', 'is not', null).executeTakeFirst()
+  return Number(done.numDeletedRows) === 1
 }
 
 /** Takes up to `limit` due operations that nobody else holds, in one statement. */

@@ -4,8 +4,12 @@ import { request as httpRequest } from 'node:http'
 import { freeBase } from './server.ts'
 import { listen, type Listening } from '../../src/api/server.ts'
 import { refusalOf } from '../../src/core/refusal.ts'
+import { kafkaEngine } from '../../src/engines/kafka/index.ts'
+import { redisEngine } from '../../src/engines/redis/index.ts'
+import { planFor } from '../../src/operations/plan.ts'
 import { statusOf } from '../../src/core/status.ts'
 import type { Answer, ControlPlane, CreateWish, View } from '../../src/core/control-plane.ts'
+import type { Engine } from '../../src/core/engine.ts'
 import type { EngineName, Instance } from '../../src/core/instance.ts'
 import type { Action, Operation } from '../../src/core/operation.ts'
 import type { Identity, Project } from '../../src/api/identity.ts'
@@ -22,13 +26,16 @@ export interface Ground {
   readonly errors: object[]
   readonly clock: { now: number }
   /** An instance as if it had been there before; `open` is its unfinished action. */
-  seed(engine: EngineName, more?: { status?: 'createfailed' | 'running' | 'error'; open?: Action; version?: string; project?: string; name?: string }): string
+  seed(engine: EngineName, more?: { status?: 'createfailed' | 'running' | 'error'; open?: Action; version?: string; project?: string; name?: string; /** Nodes of a replicated Redis. */ replicas?: number }): string
   /** Makes every further wish fail like a database that is gone. */
   breakPlane(): void
   token(scope?: object): Promise<string>
   call(service: 'iam' | 'dcs' | 'dms' | 'console', method: string, path: string, more?: { body?: string | Buffer; headers?: Record<string, string> }): Promise<Reply>
 }
 export interface Reply { readonly status: number; readonly headers: Record<string, string | string[] | undefined>; readonly text: string; readonly json: any }
+
+/** What an engine says without asking a server. */
+const engines: Readonly<Record<EngineName, Engine>> = { redis: redisEngine({ account: () => 'a', customer: () => null }, async () => '7.0.15'), kafka: kafkaEngine(() => '3.9.1') }
 
 export async function ground(): Promise<Ground> {
   const instances = new Map<string, { instance: Instance; open: Operation | null; tasks: Operation[] }>()
@@ -41,10 +48,10 @@ export async function ground(): Promise<Ground> {
     id: randomUUID().replaceAll('-', ''), instanceId: instance.id, projectId: instance.projectId, action, generation: instance.generation, actor: people.user,
     createdAt: clock.now, startedAt: null, nextAt: clock.now, finishedAt: null, outcome: null, cause: null, memo: {}, cancelAt: null,
   })
-  const viewOf = ({ instance, open }: { instance: Instance; open: Operation | null }): View => ({
-    instance, status: statusOf(instance, open), open, runsOn: instance.engine === 'redis' ? '7.0.15' : '3.9.1',
-    nodes: [{ id: `${instance.id}-0`, instanceId: instance.id, ordinal: 0, host: 'h', address: '127.83.1.2', ports: { service: instance.engine === 'redis' ? 6379 : 9092 } }],
-  })
+  const viewOf = ({ instance, open }: { instance: Instance; open: Operation | null }): View => {
+    const nodes = Array.from({ length: instance.spec.nodeCount }, (_, n) => ({ id: `${instance.id}-${n}`, instanceId: instance.id, ordinal: n, host: 'h', address: `127.83.1.${n + 2}`, ports: { service: instance.engine === 'redis' ? 6379 : 9092 } }))
+    return { instance, status: statusOf(instance, open), open, runsOn: instance.engine === 'redis' ? '7.0.15' : '3.9.1', nodes, roles: engines[instance.engine].roles?.(instance, nodes) ?? new Map() }
+  }
   const add = (wish: Omit<CreateWish, 'names'> & { name: string }, more: Partial<Instance>, open: Action | null): string => {
     const { password, ...spec } = wish.spec
     const instance: Instance = {
@@ -59,7 +66,9 @@ export async function ground(): Promise<Ground> {
   const inProject = (project: string, engine: EngineName) => [...instances.values()].filter((one) => one.instance.projectId === project && one.instance.engine === engine)
 
   const plane: ControlPlane = {
-    async operations() { return [] },
+    async operations(project, filter) {
+      return [...instances.values()].flatMap((one) => one.tasks).filter((task) => task.projectId === project && (filter.id === undefined || task.id === filter.id)).map((operation) => ({ operation, progress: null, nodes: {} }))
+    },
     async logs() { return null },
     async create(wish) {
       wishes.push(wish)
@@ -73,6 +82,7 @@ export async function ground(): Promise<Ground> {
         const one = found.get(id)
         const refusal = one ? refusalOf(wish.action, one.instance, one.open, { flush: one.instance.version !== '3.0', swap: one.instance.spec.replicas > 1 }) : { kind: 'unknown' as const }
         if (refusal) return { id, refusal }
+        if (wish.dryRun) return { id, plan: planFor(engines[wish.engine], one!.instance, viewOf(one!).nodes, { action: wish.action, joining: [], leaving: [] }) }
         const operation = operationOf(one!.instance, wish.action)
         wishes.push({ action: wish.action, id })
         one!.open = operation
@@ -80,8 +90,32 @@ export async function ground(): Promise<Ground> {
         return { id, operation }
       })
     },
-    async resize() { return 'no room' },
-    async cancel() { return 'unknown' },
+    async resize(wish) {
+      const one = inProject(wish.caller.projectId, wish.engine).find((each) => each.instance.id === wish.id)
+      const action = wish.leaving.length > 0 ? 'shrink' : 'extend'
+      const refusal = one ? refusalOf(action, one.instance, one.open, { flush: false, swap: true }) : { kind: 'unknown' as const }
+      if (refusal) return { id: wish.id, refusal }
+      if (wish.dryRun) return { id: wish.id, plan: planFor(engines[wish.engine], one!.instance, viewOf(one!).nodes, { action, joining: [], leaving: wish.leaving }) }
+      wishes.push({ action, id: wish.id, shards: wish.shards, replicas: wish.replicas, leaving: wish.leaving })
+      one!.open = operationOf(one!.instance, action)
+      one!.tasks.unshift(one!.open)
+      return { id: wish.id, operation: one!.open }
+    },
+    async prefer(wish) {
+      const one = inProject(wish.caller.projectId, wish.engine).find((each) => each.instance.id === wish.id)!
+      const refusal = refusalOf('swap', one.instance, one.open, { flush: false, swap: true })
+      if (refusal) return refusal
+      const grants = engines[wish.engine].prefer!(one.instance, viewOf(one).nodes, wish.nodeId, wish.priority)
+      if (!grants) return 'fewer than two nodes would be left that may be master'
+      wishes.push({ prefer: wish.nodeId, priority: wish.priority })
+      one.instance = { ...one.instance, grants }
+      return null
+    },
+    async forget(wish) {
+      const task = inProject(wish.caller.projectId, wish.engine).flatMap((one) => one.tasks).find((each) => each.id === wish.operationId)
+      return task ? 'open' : 'unknown'
+    },
+    async cancel(_caller, id) { return { '1': 'ended', '2': 'impossible', '3': 'requested' }[id[0]!] as 'requested' | undefined ?? 'unknown' },
     async deleteFailed(wish) {
       const failed = inProject(wish.caller.projectId, wish.engine).filter((one) => viewOf(one).status === 'createfailed')
       return plane.submit({ ...wish, action: 'delete', ids: failed.map((one) => one.instance.id) })
@@ -105,8 +139,9 @@ export async function ground(): Promise<Ground> {
       const all = one.tasks.filter((task) => task.createdAt >= (page.from ?? 0) && task.createdAt <= (page.to ?? Infinity) && (page.id === undefined || task.id === page.id))
       return { total: all.length, tasks: all.slice(page.offset, page.offset + page.limit).map((operation) => ({ operation, progress: null, nodes: {} })) }
     },
-    async nodes(project) {
-      return [...instances.values()].filter((one) => one.instance.projectId === project).map(viewOf).map((view) => ({ view, node: view.nodes[0]!, report: { id: view.nodes[0]!.id, phase: 'running' as const, observedGeneration: 1, identity: { pid: 4711, startedAt: '1' }, logPath: '/log', residentBytes: 1 } }))
+    async nodes(project, { engine, instanceId } = {}) {
+      const views = [...instances.values()].filter(({ instance }) => instance.projectId === project && instance.engine === (engine ?? instance.engine) && instance.id === (instanceId ?? instance.id)).map(viewOf)
+      return views.flatMap((view) => view.nodes.map((node) => ({ view, node, role: view.roles.get(node.id) ?? null, leaving: false, report: { id: node.id, phase: 'running' as const, observedGeneration: 1, identity: { pid: 4711, startedAt: '1' }, logPath: '/log', residentBytes: 1 } })))
     },
   }
 
@@ -119,11 +154,11 @@ export async function ground(): Promise<Ground> {
 
   const self: Ground = {
     listening, base, wishes, errors, clock,
-    seed(engine, { status = 'running', open, version, project = projectId, name = 'seeded' } = {}) {
+    seed(engine, { status = 'running', open, version, project = projectId, name = 'seeded', replicas = 1 } = {}) {
       const facts = { readyAt: status === 'createfailed' ? null : clock.now, health: status === 'running' ? 'healthy' as const : 'unhealthy' as const }
       return add({
         caller: { projectId: project, userId: 'u', userName: people.user }, engine, name, version: version ?? (engine === 'redis' ? '7.0' : '2.7'), tags: [],
-        spec: { flavor: engine === 'redis' ? 'redis.single.xu1.tiny.128' : 'c6.2u4g.single', memoryBytes: 128 * 1024 ** 2, topology: 'single', shards: 1, replicas: 1, nodeCount: 1, port: null, parameters: {}, renamedCommands: {}, password: 'x' },
+        spec: { flavor: engine === 'kafka' ? 'c6.2u4g.single' : replicas > 1 ? `redis.ha.xu1.tiny.r${replicas}.128` : 'redis.single.xu1.tiny.128', memoryBytes: 128 * 1024 ** 2, topology: replicas > 1 ? 'ha' : 'single', shards: 1, replicas, nodeCount: replicas, port: null, parameters: {}, renamedCommands: {}, password: 'x' },
         attributes: { capacity: 0.125, azCodes: ['eu-de-01'] },
       }, facts, open ?? null)
     },

@@ -23,6 +23,7 @@ export function consoleService({ plane, urls, ready, down }: ConsoleParts): Serv
       { method: 'GET', path: '/healthz', access: 'open', handle: () => ready() ? ok({ status: 'ready' }) : { status: 503, body: { status: 'starting' } } },
       { method: 'GET', path: '/v1/nodes', access: 'user', handle: (_call, who) => listNodes(plane, who) },
       { method: 'GET', path: '/v1/operations', access: 'user', handle: (call, who) => listOperations(plane, call, who) },
+      { method: 'DELETE', path: '/v1/operations/:operation_id', access: 'user', handle: (call, who) => cancel(plane, call, who) },
       { method: 'GET', path: '/v1/instances/:instance_id/log', access: 'user', handle: (call, who) => showLog(plane, call, who) },
       { method: 'POST', path: '/v1/down', access: 'user', handle: () => { setImmediate(down); return { status: 202, body: { status: 'stopping' } } } },
     ],
@@ -33,9 +34,10 @@ async function listNodes(plane: ControlPlane, who: Who): Promise<Reply> {
   if (who.projectId === null) return refuseConsole('other project')
   const all = await plane.nodes(who.projectId)
   return ok({
-    nodes: all.map(({ view, node, report }) => ({
+    nodes: all.map(({ view, node, role, report }) => ({
       id: node.id, instance_id: view.instance.id, name: view.instance.name, engine: view.instance.engine, version: view.instance.version,
       runs_on: view.runsOn, status: view.status, host: node.host, address: node.address, ports: node.ports,
+      role: role?.role ?? null, shard: role?.shard ?? null, priority: role?.priority ?? null,
       phase: report.phase, pid: report.identity?.pid ?? null, started_at: report.identity?.startedAt ?? null,
       generation: view.instance.generation, observed_generation: report.observedGeneration,
       resident_bytes: report.residentBytes, log_path: report.logPath, exit: report.exit ?? null,
@@ -51,6 +53,21 @@ async function listOperations(plane: ControlPlane, call: Call, who: Who): Promis
   const tasks = await plane.operations(who.projectId, { ...(id === null ? {} : { instanceId: uuid(id)! }), openOnly: call.query.get('open') === 'true', limit })
   return ok({ operations: tasks.map(operationBody) })
 }
+
+/** Asks for the end of an operation that can be left half done; 202: it ends as soon as the instance is healthy. */
+async function cancel(plane: ControlPlane, call: Call, who: Who): Promise<Reply> {
+  if (who.projectId === null) return refuseConsole('other project')
+  const answer = await plane.cancel({ projectId: who.projectId, userId: who.user.id, userName: who.user.name }, call.params['operation_id']!.toLowerCase())
+  if (answer === 'requested') return { status: 202, body: { status: 'cancelling' } }
+  const [status, code, message] = uncancelled[answer]
+  return { status, body: { error_code: code, error_msg: message } }
+}
+
+const uncancelled = {
+  unknown: [404, 'SLUICE.0404', 'This project has no such operation.'],
+  ended: [409, 'SLUICE.0409', 'The operation has ended already.'],
+  impossible: [409, 'SLUICE.0410', 'This operation cannot be left half done: only a soft restart can be cancelled.'],
+} as const
 
 /** `?lines=200&follow=true`: the servers' own words, as plain text. */
 async function showLog(plane: ControlPlane, call: Call, who: Who): Promise<Reply> {

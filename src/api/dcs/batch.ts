@@ -1,6 +1,7 @@
 /** Actions on up to fifty instances: reads the request in the policy's order, and answers an id at a time. */
 import { dcsRow, isRefused, refused, v1Code, type Refused } from './errors.ts'
 import { uuid, type Body } from '../json.ts'
+import { planBody } from '../plan.ts'
 import type { Answer } from '../../core/control-plane.ts'
 import type { Refusal } from '../../core/refusal.ts'
 
@@ -44,6 +45,7 @@ export function results(action: BatchAction, answers: readonly Answer[], ids: Id
     results: answers.map((answer) => {
       const instance = ids?.get(answer.id) ?? answer.id
       if ('operation' in answer) return { instance, result: 'success', task_id: answer.operation.id }
+      if ('plan' in answer) return { instance, result: 'success', plan: planBody(answer.plan) }
       const code = refusalCode(action, answer.refusal)
       const row = dcsRow(v1 ? v1Code(code) : code)
       return {
@@ -57,9 +59,9 @@ export function results(action: BatchAction, answers: readonly Answer[], ids: Id
 const unknown = 'DCS.3022'
 
 /** DCS's code for a refusal. */
-export function refusalCode(action: BatchAction, refusal: Refusal): string {
+export function refusalCode(action: BatchAction | 'swap' | 'resize', refusal: Refusal): string {
   if (refusal.kind === 'unknown') return unknown
-  if (refusal.kind === 'unsupported') return 'DCS.4027'
+  if (refusal.kind === 'unsupported') return { swap: 'DCS.4855', resize: 'DCS.4102' }[action as string] ?? 'DCS.4027'
   const { status } = refusal
   // DCS hides an instance as soon as its deletion is accepted.
   if (status === 'deleting') return unknown

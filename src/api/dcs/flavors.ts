@@ -27,6 +27,9 @@ const clusterGb = [4, 8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1
 const oldGb = [[2, 1.5, 1.5], [4, 3.2, 3.2], [8, 6.8, 6.4], [16, 13.6, 12.8], [32, 27.2, 25.6], [64, 58.2, 51.2]] as const
 const current = ['4.0', '5.0', '6.0', '7.0']
 
+/** Of a shard, its master included. */
+export const mostReplicas = 5
+
 export const dcsFlavors: readonly DcsFlavor[] = [
   ...sizes.map(([size, number, gb]) => row(`redis.single.xu1.${size}.${number}`, current, gb, gb, 'single', 1, 1)),
   ...[2, 3, 4, 5].flatMap((n) => sizes.map(([size, number, gb]) => row(`redis.ha.xu1.${size}.r${n}.${number}`, current, gb, gb, 'ha', 1, n))),

@@ -1,15 +1,17 @@
 /** DCS: the routes, and what each does with the control plane. */
 import { onlyRefusal, readIds, readStatusChange, refusalCode, results, type BatchAction, type Ids } from './batch.ts'
+import { bodyOf, dryRunOf, idOf, instanceOf, unknown, type Handle } from './call.ts'
 import { readCreate } from './create.ts'
 import { dcsError, isRefused, refuseDcs, refused, type Refused } from './errors.ts'
 import { readList, readPage, readSpan } from './queries.ts'
 import { detail, listItem, task } from './translate.ts'
+import { dropTask, listGroups, listNodes, listNodesOfAll, setPriority, showJob, showTopology, swap } from './topology.ts'
+import { extend, resize } from './resize.ts'
 import { noContent, ok, type Call, type Caller, type Reply, type Route, type Service } from '../http.ts'
-import { readJson, uuid, type Body } from '../json.ts'
-import type { ControlPlane, View } from '../../core/control-plane.ts'
+import { planBody } from '../plan.ts'
+import type { Body } from '../json.ts'
+import type { ControlPlane } from '../../core/control-plane.ts'
 import type { Status } from '../../core/status.ts'
-
-type Handle = (plane: ControlPlane, call: Call, caller: Caller) => Promise<Reply | Refused> | Reply | Refused
 
 /** The v2 and v1.0 instance API of DCS in front of a control plane. */
 export function dcsService(plane: ControlPlane): Service {
@@ -33,16 +35,18 @@ const rows: readonly (readonly [Route['method'], string, Handle])[] = [
   ['GET', '/v2/:project_id/instances/:instance_id', show],
   ['DELETE', '/v2/:project_id/instances/:instance_id', deleteOne],
   ['GET', '/v2/:project_id/instances/:instance_id/tasks', listTasks],
+  ['DELETE', '/v2/:project_id/instances/:instance_id/tasks/:task_id', dropTask],
+  ['GET', '/v2/:project_id/jobs/:job_id', showJob],
+  ['POST', '/v2/:project_id/instances/:instance_id/swap', (plane, call, caller) => swap(plane, call, caller, () => noContent)],
+  ['PUT', '/v2/:project_id/instances/:instance_id/async-swap', (plane, call, caller) => swap(plane, call, caller, (operationId) => ok({ job_id: operationId }))],
+  ['POST', '/v2/:project_id/instances/:instance_id/resize', resize],
+  ['POST', '/v1.0/:project_id/instances/:instance_id/extend', extend],
+  ['GET', '/v2/:project_id/instance/:instance_id/groups', listGroups],
+  ['GET', '/v2/:project_id/instances-logical-nodes', listNodesOfAll],
+  ['GET', '/v2/:project_id/instances/:instance_id/logical-nodes', listNodes],
+  ['GET', '/v2/:project_id/instances/:instance_id/nodes', showTopology],
+  ['POST', '/v2/:project_id/instances/:instance_id/groups/:group_id/replications/:node_id/slave-priority', setPriority],
 ]
-
-const unknown = refused('DCS.3022')
-
-function bodyOf(call: Call): Body | Refused {
-  const body = readJson(call.body, call.headers['content-type'] as string | undefined)
-  if (body === 'empty') return refused('DCS.4004')
-  if (body === 'type') return refused('DCS.4005', undefined, 'the Content-Type must be application/json')
-  return body === 'bad' ? refused('DCS.4005') : body
-}
 
 async function create(plane: ControlPlane, call: Call, caller: Caller): Promise<Reply | Refused> {
   const body = bodyOf(call)
@@ -69,23 +73,17 @@ async function list(plane: ControlPlane, call: Call, { projectId }: Caller): Pro
   return ok({ instance_num: fit.length, instances: fit.slice(filter.offset, filter.offset + filter.limit).map(listItem) })
 }
 
-/** The instance in the path; hidden as soon as its deletion is accepted. */
-async function instanceOf(plane: ControlPlane, call: Call, caller: Caller): Promise<View | Refused> {
-  const id = uuid(call.params['instance_id'])
-  if (id === null) return refused('DCS.4061')
-  const view = await plane.get(caller.projectId, 'redis', id)
-  return view && view.status !== 'deleting' ? view : unknown
-}
-
 async function show(plane: ControlPlane, call: Call, caller: Caller): Promise<Reply | Refused> {
   const view = await instanceOf(plane, call, caller)
   return isRefused(view) ? view : ok(detail(view))
 }
 
 async function deleteOne(plane: ControlPlane, call: Call, caller: Caller): Promise<Reply | Refused> {
-  const id = uuid(call.params['instance_id'])
-  if (id === null) return refused('DCS.4061')
-  const [answer] = await plane.submit({ caller, engine: 'redis', action: 'delete', ids: [id] })
+  const [id, dryRun] = [idOf(call), dryRunOf(call)]
+  if (isRefused(id)) return id
+  if (isRefused(dryRun)) return dryRun
+  const [answer] = await plane.submit({ caller, engine: 'redis', action: 'delete', ids: [id], dryRun })
+  if (answer && 'plan' in answer) return ok({ plan: planBody(answer.plan) })
   return answer && 'refusal' in answer ? refused(refusalCode('delete', answer.refusal)) : noContent
 }
 
@@ -99,9 +97,11 @@ async function deleteMany(plane: ControlPlane, call: Call, caller: Caller): Prom
     const ids = readIds(instances)
     return isRefused(ids) ? ids : submit(plane, call, caller, 'delete', ids)
   }
+  const dryRun = dryRunOf(call)
+  if (isRefused(dryRun)) return dryRun
   // Together they leave open which of the two is meant, and what is deleted is gone.
   if (Array.isArray(instances) ? instances.length > 0 : instances !== undefined && instances !== null) return refused('DCS.4062', 'all_failure')
-  return ok(results('delete', await plane.deleteFailed({ caller, engine: 'redis' }), null, false))
+  return ok(results('delete', await plane.deleteFailed({ caller, engine: 'redis', dryRun }), null, false))
 }
 
 async function changeStatus(plane: ControlPlane, call: Call, caller: Caller, actions: readonly BatchAction[]): Promise<Reply | Refused> {
@@ -112,7 +112,9 @@ async function changeStatus(plane: ControlPlane, call: Call, caller: Caller, act
 }
 
 async function submit(plane: ControlPlane, call: Call, caller: Caller, action: BatchAction, ids: Ids): Promise<Reply | Refused> {
-  const answers = await plane.submit({ caller, engine: 'redis', action, ids: [...ids.keys()] })
+  const dryRun = dryRunOf(call)
+  if (isRefused(dryRun)) return dryRun
+  const answers = await plane.submit({ caller, engine: 'redis', action, ids: [...ids.keys()], dryRun })
   return onlyRefusal(action, answers) ?? ok(results(action, answers, ids, call.path.startsWith('/v1.0/')))
 }
 

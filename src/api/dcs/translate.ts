@@ -23,7 +23,7 @@ function common(view: View): Record<string, unknown> {
     capacity: capacity < 1 ? 0 : capacity, capacity_minor: capacity < 1 ? String(capacity).slice(1) : null,
     max_memory: Math.floor(spec.memoryBytes / 1024 ** 2), used_memory: null,
     ip: endpoints['service']?.address ?? (nodes.map((node) => node.address).join(',') || null), port: endpoints['service']?.port ?? nodes[0]?.ports['service'] ?? spec.port ?? null,
-    domain_name: null, readonly_domain_name: null,
+    domain_name: null, readonly_domain_name: readonlyName(view),
     vpc_id: a['vpcId'] ?? null, vpc_name: null, subnet_id: a['subnetId'] ?? null, security_group_id: a['securityGroupId'] ?? null,
     az_codes: a['azCodes'] ?? [], enable_publicip: false, publicip_id: null, publicip_address: null, enable_ssl: false,
     no_password_access: String(spec.sealedPassword === null), access_user: null,
@@ -42,23 +42,23 @@ export function listItem(view: View): object {
 
 /** GET /v2/{project_id}/instances/{instance_id}. */
 export function detail(view: View): object {
-  const { instance: { spec, attributes: a, updatedAt, readyAt, cause } } = view
+  const { instance: { spec, attributes: a, updatedAt, readyAt, cause, endpoints } } = view
   return {
     ...common(view),
     update_at: moment(updatedAt), launched_at: readyAt === null ? null : moment(readyAt),
     enterprise_project_name: a['enterpriseProjectName'] ?? null,
-    cache_mode: spec.topology, product_type: 'generic', storage_type: 'DRAM', db_number: spec.topology === 'cluster' ? 1 : 256, replica_count: spec.replicas, sharding_count: spec.shards, support_slow_log_flag: null,
+    cache_mode: spec.topology, product_type: 'generic', storage_type: 'DRAM', db_number: spec.topology === 'cluster' ? 1 : 256, replica_count: spec.replicas, sharding_count: spec.topology === 'cluster' ? spec.shards : 0, support_slow_log_flag: null,
     inquery_spec_code: spec.flavor, cloud_service_type_code: 'otc.service.type.dcs', cloud_resource_type_code: 'otc.resource.type.dcs3', bandwidth_info: null,
-    subnet_name: null, subnet_cidr: null, security_group_name: null, domain_name_info: null, backend_addrs: null,
+    subnet_name: null, subnet_cidr: null, security_group_name: null, domain_name_info: null, backend_addrs: spec.topology === 'cluster' ? view.nodes.map((node) => `${node.address}:${node.ports['service']}`).join(',') : null,
     available_zones: a['azCodes'] ?? [], transparent_client_ip_enable: false, instance_backup_policy: null,
     task: null, free: null, is_free: null, libos: false, crr_role: null, active_active: null, proxy_links: null,
-    // Ours: the release behind the version asked for, and why an instance is not well.
-    internal_version: view.runsOn, cause,
+    // Ours: the release behind the version asked for, why an instance is not well, and where replicas can be read.
+    internal_version: view.runsOn, cause, readonly_address: endpoints['readonly'] ? `${endpoints['readonly'].address}:${endpoints['readonly'].port}` : null,
   }
 }
 
 const taskNames: Readonly<Record<Action, string>> = {
-  create: 'CREATE', restart: 'RESTART', soft_restart: 'SOFT_RESTART', flush: 'FLUSH', delete: 'DELETE', recover: 'RECOVER', swap: 'SWAP', extend: 'EXTEND', shrink: 'EXTEND',
+  create: 'CREATE', restart: 'RESTART', soft_restart: 'SOFT_RESTART', flush: 'FLUSH', delete: 'DELETE', recover: 'RECOVER', swap: 'masterStandbySwapJob', extend: 'EXTEND', shrink: 'DelReplica',
 }
 
 /** One entry of GET …/tasks. */
@@ -69,6 +69,22 @@ export function task({ operation, progress, nodes }: TaskView, user: { readonly 
     user_name: operation.actor, user_id: operation.actor === user.name ? user.id : null,
     created_at: moment(operation.createdAt), updated_at: moment(operation.finishedAt ?? operation.startedAt ?? operation.createdAt), enable_show: operation.finishedAt === null,
   }
+}
+
+/** GET …/jobs/{job_id}. */
+export function job({ operation }: TaskView): object {
+  const { finishedAt, startedAt, outcome } = operation
+  const ended = outcome === 'done' ? 'SUCCESS' : 'FAIL'
+  return {
+    job_id: operation.id, job_type: taskNames[operation.action], status: finishedAt !== null ? ended : startedAt === null ? 'INIT' : 'RUNNING',
+    begin_time: String(operation.createdAt), end_time: finishedAt === null ? null : String(finishedAt),
+    fail_reason: finishedAt === null || outcome === 'done' ? null : operation.cause ?? outcome,
+  }
+}
+
+/** A name that clients use with the instance's `port`: an address is one, unless readers have another port. */
+function readonlyName({ instance: { endpoints: { service, readonly } } }: View): string | null {
+  return readonly && readonly.port === service?.port ? readonly.address : null
 }
 
 function taskStatus({ finishedAt, startedAt, outcome }: Operation): string {

@@ -1,6 +1,7 @@
 /** Actions on up to fifty instances, or on every failed creation: reads the request in the policy's order. */
 import { dmsRow, refused, type Refused } from './errors.ts'
 import { uuid, type Body } from '../json.ts'
+import { planBody, readDryRun } from '../plan.ts'
 import type { Answer } from '../../core/control-plane.ts'
 import type { Refusal } from '../../core/refusal.ts'
 
@@ -13,6 +14,11 @@ export type BatchWish = { readonly kind: 'failed creations' } | { readonly kind:
 
 /** What differs between v2 and v1.0. */
 export interface Form { readonly actions: readonly BatchAction[]; readonly allFailure: string }
+
+/** `?dry_run=true`, an extension of ours. */
+export function readDry(query: URLSearchParams): boolean | Refused {
+  return readDryRun(query) ?? refused('DMS.00400062', 'dry_run must be true or false')
+}
 
 /** The body of POST …/instances/action. */
 export function readBatch(body: Body, form: Form): BatchWish | Refused {
@@ -48,6 +54,7 @@ export function results(action: BatchAction, answers: readonly Answer[], ids: Id
     results: answers.map((answer) => {
       const instance = ids?.get(answer.id) ?? answer.id
       if ('operation' in answer) return { result: 'success', instance, task_id: answer.operation.id }
+      if ('plan' in answer) return { result: 'success', instance, plan: planBody(answer.plan) }
       const row = dmsRow(refusalCode(action, answer.refusal))
       return { result: 'failed', instance, error_code: row.code, error_msg: row.message }
     }),

@@ -1,10 +1,11 @@
 /** DMS for Kafka: the routes, and what each does with the control plane. */
-import { onlyRefusal, readBatch, refusalCode, results, type Form } from './batch.ts'
+import { onlyRefusal, readBatch, readDry, refusalCode, results, type Form } from './batch.ts'
 import { readCreate } from './create.ts'
 import { dmsError, isRefused, refuseDms, refused, type Refused } from './errors.ts'
 import { readList, readTaskPage } from './queries.ts'
 import { instanceBody, task } from './translate.ts'
 import { noContent, ok, type Call, type Caller, type Reply, type Route, type Service } from '../http.ts'
+import { planBody } from '../plan.ts'
 import { readJson, uuid, type Body } from '../json.ts'
 import type { ControlPlane } from '../../core/control-plane.ts'
 
@@ -76,7 +77,10 @@ async function show(plane: ControlPlane, call: Call, { projectId }: Caller): Pro
 async function deleteOne(plane: ControlPlane, call: Call, caller: Caller): Promise<Reply | Refused> {
   const id = uuid(call.params['instance_id'])
   if (id === null) return refused('DMS.00400061')
-  const [answer] = await plane.submit({ caller, engine: 'kafka', action: 'delete', ids: [id] })
+  const dryRun = readDry(call.query)
+  if (isRefused(dryRun)) return dryRun
+  const [answer] = await plane.submit({ caller, engine: 'kafka', action: 'delete', ids: [id], dryRun })
+  if (answer && 'plan' in answer) return ok({ plan: planBody(answer.plan) })
   return answer && 'refusal' in answer ? refused(refusalCode('delete', answer.refusal)) : noContent
 }
 
@@ -85,11 +89,13 @@ async function act(plane: ControlPlane, call: Call, caller: Caller, form: Form):
   if (isRefused(body)) return body
   const wish = readBatch(body as Body, form)
   if (isRefused(wish)) return wish
+  const dryRun = readDry(call.query)
+  if (isRefused(dryRun)) return dryRun
   if (wish.kind === 'failed creations') {
-    const answers = await plane.deleteFailed({ caller, engine: 'kafka' })
-    return form === v1 ? noContent : ok(results('delete', answers, null))
+    const answers = await plane.deleteFailed({ caller, engine: 'kafka', dryRun })
+    return form === v1 && !dryRun ? noContent : ok(results('delete', answers, null))
   }
-  const answers = await plane.submit({ caller, engine: 'kafka', action: wish.action, ids: [...wish.ids.keys()] })
+  const answers = await plane.submit({ caller, engine: 'kafka', action: wish.action, ids: [...wish.ids.keys()], dryRun })
   return onlyRefusal(wish.action, answers) ?? ok(results(wish.action, answers, wish.ids))
 }
 

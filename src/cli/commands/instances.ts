@@ -2,13 +2,10 @@
 import { randomUUID } from 'node:crypto'
 import { text as readAll } from 'node:stream/consumers'
 import { Option, type Command } from 'commander'
-import { Complaint, connect, type Client } from '../client.ts'
-import { confirm, table } from '../output.ts'
-import { waitFor } from '../wait.ts'
-
-type Service = 'dcs' | 'dms'
-interface Result { readonly instance: string; readonly result: 'success' | 'failed'; readonly error_code?: string; readonly error_msg?: string; readonly error_ext_msg?: string | null }
-interface Flags { readonly json?: boolean; readonly wait?: boolean; readonly yes?: boolean }
+import { Complaint, connect } from '../client.ts'
+import { confirm, print, table } from '../output.ts'
+import { addTopologyCommands, capacityOf } from './topology.ts'
+import { finish, request, showPlans, type Flags, type Service } from '../wishes.ts'
 
 /** What is lost, said before it is asked for. */
 const warnings: Readonly<Record<string, string>> = {
@@ -46,6 +43,15 @@ export function addInstanceCommands(parent: Command, service: Service): void {
   addCreate(group, service)
   const verbs = service === 'dcs' ? ['restart', 'soft-restart', 'flush', 'delete'] : ['restart', 'soft-restart', 'delete']
   for (const verb of verbs) addAction(group, service, verb)
+  if (service === 'dcs') addTopologyCommands(group)
+  json(group.command('cancel <id>').description('end a running soft restart early; the instance stays healthy, and nodes that were not restarted stay as they are')).action(async (id: string, flags: Flags) => {
+    const client = await connect(process.env)
+    const { operations } = await client.call('console', 'GET', `/v1/operations?instance=${encodeURIComponent(id)}&open=true`)
+    if (operations.length === 0) throw new Complaint(`nothing is being done to ${id}`)
+    const answer = await client.call('console', 'DELETE', `/v1/operations/${operations[0].id}`)
+    if (flags.json) return print(answer)
+    console.log(`${id}  ${operations[0].action} is being cancelled`)
+  })
 }
 
 function addCreate(group: Command, service: Service): void {
@@ -84,44 +90,24 @@ function addAction(group: Command, service: Service, verb: string): void {
   const command = group.command(`${verb} [ids...]`).description({
     restart: service === 'dcs' ? 'kill and start the servers' : 'stop and start the brokers', 'soft-restart': 'stop gracefully and start', flush: 'delete every key', delete: 'end the servers and delete their data',
   }[verb]!).option('--json', 'print JSON').option('--no-wait', 'return once it is accepted')
+    .option('--dry-run', 'only tell what would happen')
   if (warnings[verb]) command.option('-y, --yes', 'do not ask')
   if (verb === 'delete') command.option('--all-failed', 'every instance whose creation failed')
   command.action(async (ids: string[], flags: Flags & { allFailed?: boolean }) => {
     if (flags.allFailed ? ids.length > 0 : ids.length === 0) throw new Complaint(flags.allFailed ? 'name ids or say --all-failed, not both' : `name the instances to ${verb}`, 2)
+    const allFailed = flags.allFailed ?? false
     const client = await connect(process.env)
-    if (warnings[verb] && !flags.yes && !await confirm(`${verb} ${flags.allFailed ? 'every failed creation' : ids.join(', ')}: ${warnings[verb]} Go on?`)) throw new Complaint(process.stdin.isTTY ? 'nothing was done' : `nothing was done: say --yes to ${verb} without a terminal`, 3)
-    await finish(client, service, await request(client, service, action, ids, flags.allFailed ?? false), flags)
+    const would = flags.dryRun || warnings[verb] && !flags.yes ? await request(client, service, action, ids, { allFailed, dryRun: true }) : null
+    if (would && flags.dryRun) return showPlans(action, would, flags)
+    if (would) {
+      showPlans(action, would, { json: false, on: process.stderr })
+      if (!would.some((one) => one.plan)) { if (would.length === 0) console.log('nothing to do'); return }
+    }
+    if (would && !await confirm(`${verb} ${flags.allFailed ? 'every failed creation' : ids.join(', ')}: ${warnings[verb]} Go on?`)) throw new Complaint(process.stdin.isTTY ? 'nothing was done' : `nothing was done: say --yes to ${verb} without a terminal`, 3)
+    await finish(client, service, await request(client, service, action, ids, { allFailed }), flags)
   })
-}
-
-async function request(client: Client, service: Service, action: string, ids: readonly string[], allFailed: boolean): Promise<Result[]> {
-  const path = `/v2/${client.projectId}/instances`
-  if (service === 'dms') return (await client.call('dms', 'POST', `${path}/action`, allFailed ? { action, all_failure: 'kafka' } : { action, instances: ids })).results
-  if (action !== 'delete') return (await client.call('dcs', 'PUT', `${path}/status`, { action, instances: ids })).results
-  return (await client.call('dcs', 'DELETE', `${path}${allFailed ? '?all_failure=true' : ''}`, allFailed ? undefined : { instances: ids })).results
-}
-
-/** Waits for what was accepted, says what was not, and sets the exit code. */
-async function finish(client: Client, service: Service, results: readonly Result[], flags: Flags): Promise<void> {
-  const accepted = results.filter((result) => result.result === 'success').map((result) => result.instance)
-  const awaited = flags.wait === false ? [] : await waitFor(client, service, accepted, flags.json ?? false)
-  const outcomes = results.map((result) => ({ ...result, ...awaited.find((one) => one.id === result.instance) }))
-  if (flags.json) print(outcomes)
-  for (const { instance, error_code: code, error_msg: message, error_ext_msg: reason } of results.filter((result) => result.result === 'failed')) console.error(`${instance}  refused: ${code ?? ''} ${message ?? ''}${reason ? ` (${reason})` : ''}`)
-  if (results.length === 0 && !flags.json) console.log('nothing to do')
-  if (flags.wait === false && !flags.json) for (const id of accepted) console.log(`${id}  accepted`)
-  if (results.some((result) => result.result === 'failed') || awaited.some((one) => one.outcome === 'failed')) process.exitCode = 1
-}
-
-/** `….tiny.128` are MB, `….large.4` are GB. */
-function capacityOf(specCode: string): number {
-  const [, size, number] = /\.(tiny|large)(?:\.[rp]\d)?\.(\d+)$/.exec(specCode) ?? []
-  if (number === undefined) throw new Complaint(`the flavor ${specCode} does not say its memory: add --capacity`, 2)
-  return size === 'tiny' ? Number(number) / 1024 : Number(number)
 }
 
 function addressOf(instance: Readonly<Record<string, unknown>>): string {
   return instance['ip'] ? `${instance['ip']}:${instance['port']}` : instance['connect_address'] ? `${instance['connect_address']}:${instance['port']}` : '-'
 }
-
-function print(value: unknown): void { console.log(JSON.stringify(value, null, 2)) }

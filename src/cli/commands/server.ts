@@ -23,7 +23,7 @@ export function addServerCommands(program: Command): void {
     console.log(table(nodes.map((node: Record<string, any>) => ({
       ...node, instance: node['instance_id'], address: `${node['address']}:${node['ports'].service}`,
       memory: node['resident_bytes'] === null ? '-' : `${Math.round(node['resident_bytes'] / 1_048_576)} MB`, log: node['log_path'],
-    })), ['instance', 'name', 'engine', 'status', 'phase', 'pid', 'address', 'memory', 'log']))
+    })), ['instance', 'name', 'engine', 'role', 'status', 'phase', 'pid', 'address', 'memory', 'log']))
   })
   program.command('logs <id>').description("an instance's own log").option('-f, --follow', 'go on as it grows').option('-n, --lines <n>', 'last lines to start with', '200').action(async (id: string, flags: { follow?: boolean; lines: string }) => {
     const lines = Number(flags.lines)
@@ -31,6 +31,11 @@ export function addServerCommands(program: Command): void {
     const client = await connect(process.env)
     const response = await client.stream('console', `/v1/instances/${encodeURIComponent(id)}/log?lines=${lines}${flags.follow ? '&follow=true' : ''}`)
     await response.body?.pipeTo(Writable.toWeb(process.stdout)).catch(() => {})
+  })
+  program.command('cancel <operation>').description('end a running soft restart early, by its task id; the instance stays healthy').action(async (operation: string) => {
+    const client = await connect(process.env)
+    await client.call('console', 'DELETE', `/v1/operations/${encodeURIComponent(operation)}`)
+    console.log(`${operation}  is being cancelled`)
   })
   program.command('down').description('stop every node, then the server; data stays, and the next "serve" starts them again')
     .option('-y, --yes', 'do not ask').action(async (flags: { yes?: boolean }) => {

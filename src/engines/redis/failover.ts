@@ -174,6 +174,9 @@ export async function vacate(ground: Ground, leaving: readonly NodeRecord[]): Pr
     for (const view of going.filter((one) => one.session && holds(one, address))) await move(view, leave(view, address))
     await lendReaders(views.filter((view) => view.session && !going.includes(view)), address)
   } finally { close(views) }
+  // A node that comes later may get the number of one that left, and nothing of its past.
+  const gone = leaving.map((node) => priorityGrant(node.id))
+  if (gone.some((key) => key in ground.instance.grants)) await ground.grant(Object.fromEntries(Object.entries(ground.instance.grants).filter(([key]) => !gone.includes(key))))
   return { ok: true }
 }
 

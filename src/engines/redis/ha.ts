@@ -2,6 +2,7 @@
 import { account } from './client.ts'
 import { arrange, choose, swap, vacate } from './failover.ts'
 import { close, judge, lookAtAll } from './views.ts'
+import type { Endpoint } from '../../core/instance.ts'
 import type { Topology } from './topology.ts'
 
 const mib = 1024 * 1024
@@ -22,11 +23,22 @@ export const ha: Topology = {
     // A replica that was away for a moment goes on where it was, instead of copying everything.
     `repl-backlog-size ${Math.max(mib, Math.min(64 * mib, Math.floor(spec.memoryBytes / 16)))}`,
   ],
+  roles({ endpoints, grants }, nodes) {
+    const master = nodes.find((node) => node.id === grants['master']) ?? nodes[0]
+    const [service, readonly] = [endpoints['service'], endpoints['readonly']]
+    return new Map(nodes.map((node): [string, { role: 'master' | 'replica'; shard: number; at: Endpoint | null }] => {
+      const own = { address: node.address, port: node.ports['service']! }
+      if (node === master) return [node.id, { role: 'master', shard: 0, at: service?.address === node.address ? service : own }]
+      // On a shared host one replica has left its port for the readers' address; of several, which one is not on record.
+      return [node.id, { role: 'replica', shard: 0, at: readonly?.address !== node.address ? own : nodes.length === 2 ? readonly : null }]
+    }))
+  },
   async probe(ground) {
     const views = await lookAtAll(ground)
     try { return judge(ground, views) } finally { close(views) }
   },
   arrange, choose, swap, vacate,
+  resizes: ['replicas'],
   async masters({ nodes, instance }, key) {
     return [{ node: nodes.find((node) => node.id === instance.grants['master'])!, replicas: nodes.length - 1, key }]
   },

@@ -3,6 +3,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { flushOnce, forgetFlush, type FlushTarget } from './flush.ts'
 import { layout, type RedisSecrets } from './layout.ts'
 import { readInfo, withSession, type Info } from './client.ts'
+import { plan } from './plan.ts'
+import { prefer, rolesOf } from './roles.ts'
 import { runnable } from './versions.ts'
 import { topologyOf, type Ground } from './topology.ts'
 import type { Engine, World } from '../../core/engine.ts'
@@ -58,6 +60,15 @@ export function redisEngine(secrets: RedisSecrets, installed: () => Promise<stri
         for (let now = info; !settled(now) && Date.now() < giveUp; await sleep(5)) now = readInfo(await redis.info('persistence'))
       }).catch(() => {})
       return true
+    },
+    roles: rolesOf,
+    prefer,
+    plan,
+    swappable: ({ spec }) => topologyOf(spec).swap !== undefined && spec.replicas > 1,
+    resizable({ spec }, to) {
+      const can = topologyOf(spec).resizes ?? []
+      const wrong = (['shards', 'replicas'] as const).find((number) => to[number] !== spec[number] && !can.includes(number))
+      return wrong ? `the ${wrong} of a ${spec.topology} instance cannot be changed in this release` : null
     },
     flushable: (instance) => Number(instance.version.split('.')[0]) >= 4,
     async flush(world, key) { await Promise.all((await flushTargets(world, key)).map((one) => flushOnce(one, key))) },

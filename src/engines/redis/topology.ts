@@ -3,7 +3,7 @@ import { cluster } from './cluster.ts'
 import { ha } from './ha.ts'
 import { single } from './single.ts'
 import type { Target } from './client.ts'
-import type { NodeHealth, World } from '../../core/engine.ts'
+import type { NodeHealth, NodeRole, World } from '../../core/engine.ts'
 import type { Endpoint, Instance, NodeRecord } from '../../core/instance.ts'
 import type { NodeState } from '../../core/runtime.ts'
 
@@ -28,6 +28,10 @@ export interface Topology {
   choose?(ground: Ground, behind: readonly NodeRecord[]): Promise<NodeRecord | string>
   swap?(ground: Ground, before: Instance['grants']): Promise<NodeHealth>
   vacate?(ground: Ground, leaving: readonly NodeRecord[]): Promise<NodeHealth>
+  /** Pure: who is what by the grants, and where clients find it. Absent: by the order of the nodes. */
+  roles?(instance: Instance, nodes: readonly NodeRecord[]): ReadonlyMap<string, Omit<NodeRole, 'priority'>>
+  /** Which of its numbers may change while it serves; none when absent. */
+  readonly resizes?: readonly ('replicas' | 'shards')[]
   /** The nodes that take writes, each with how many replicas must confirm that theirs are gone too, and a key that it may hold. */
   masters(ground: Ground, key: string): Promise<readonly { readonly node: NodeRecord; readonly replicas: number; readonly key: string }[]>
 }

@@ -1,0 +1,136 @@
+/** More or fewer nodes: POST …/resize, and its older twin …/extend. */
+import { bodyOf, dryRunOf, idOf, instanceOf } from './call.ts'
+import { dcsFlavors, mostReplicas, unsoldReason, type DcsFlavor } from './flavors.ts'
+import { isRefused, refused, type Refused } from './errors.ts'
+import { nodeId } from './nodes.ts'
+import { refusalCode } from './batch.ts'
+import { noContent, ok, type Call, type Caller, type Reply } from '../http.ts'
+import { isAbsent, isObject, isText, type Body } from '../json.ts'
+import { planBody } from '../plan.ts'
+import type { ControlPlane, ResizeWish, View } from '../../core/control-plane.ts'
+import type { NodeRecord } from '../../core/instance.ts'
+
+const changeTypes = ['createReplication', 'deleteReplication', 'addSharding', 'instanceType'] as const
+const later = 'this release of Sluice changes the number of nodes, not their memory'
+
+export async function resize(plane: ControlPlane, call: Call, caller: Caller): Promise<Reply | Refused> {
+  const id = idOf(call)
+  if (isRefused(id)) return id
+  const body = bodyOf(call)
+  if (isRefused(body)) return body
+  const [dryRun, handOver] = [dryRunOf(call), call.query.get('hand_over') === 'true']
+  if (isRefused(dryRun)) return dryRun
+  const problem = badForm(body as Body)
+  if (problem) return problem
+  const view = await instanceOf(plane, call, caller)
+  if (isRefused(view)) return view
+  const numbers = readChange(body as Body, view, handOver)
+  // Of an instance that is being changed, its state is the answer, not what its numbers happen to be now.
+  if (isRefused(numbers)) return stateRefusal(view) ?? numbers
+  const answer = await plane.resize({ caller, engine: 'redis', id, dryRun, ...numbers })
+  if (typeof answer === 'string') return refused('DCS.4911', undefined, answer)
+  if ('refusal' in answer) return refused(refusalCode('resize', answer.refusal), undefined, answer.refusal.kind === 'unsupported' ? answer.refusal.reason : undefined)
+  return 'plan' in answer ? ok({ plan: planBody(answer.plan) }) : noContent
+}
+
+/** v1.0 knows more memory only, which comes with a later release. */
+export async function extend(plane: ControlPlane, call: Call, caller: Caller): Promise<Reply | Refused> {
+  const id = idOf(call)
+  if (isRefused(id)) return id
+  const body = bodyOf(call)
+  if (isRefused(body)) return body
+  const capacity = (body as Body)['new_capacity']
+  if (typeof capacity !== 'number' || !(capacity > 0)) return refused('DCS.4012')
+  const view = await instanceOf(plane, call, caller)
+  if (isRefused(view)) return view
+  const enough = capacity > (view.instance.attributes['capacity'] as number)
+  return stateRefusal(view) ?? (enough ? refused('DCS.4102', undefined, later) : refused('DCS.4103', undefined, 'new_capacity must be more than the instance has'))
+}
+
+function stateRefusal({ status, open }: View): Refused | null {
+  return status === 'running' && !open ? null : refused(refusalCode('resize', { kind: open ? 'busy' : 'state', status }))
+}
+
+type Check = (body: Body) => Refused | null
+const unless = (fine: boolean, ...why: Parameters<typeof refused>): Refused | null => fine ? null : refused(...why)
+const texts = (value: unknown, most: number): boolean => Array.isArray(value) && value.length >= 1 && value.length <= most && value.every((one) => isText(one, 64) && one !== '')
+
+/** What can be said without the instance. The order of the rows is the order of the checks. */
+const checks: readonly Check[] = [
+  (body) => unless(isAbsent(body['change_type']) || (changeTypes as readonly unknown[]).includes(body['change_type']), 'DCS.4062', 'change_type'),
+  (body) => unless(body['change_type'] !== 'instanceType', 'DCS.4200', undefined, 'proxy and read/write splitting need a proxy, which Sluice does not have'),
+  (body) => unless(typeof body['spec_code'] === 'string' && body['spec_code'] !== '', 'DCS.4927'),
+  (body) => {
+    const replicas = /^redis\.(?:ha|cluster)\.xu1\.(?:tiny|large)\.r(\d{1,3})\./.exec(body['spec_code'] as string)?.[1]
+    return unless(body['change_type'] !== 'createReplication' || replicas === undefined || Number(replicas) <= mostReplicas, 'DCS.4875')
+  },
+  (body) => unless(dcsFlavors.some((row) => row.specCode === body['spec_code']), 'DCS.4927', undefined, unsoldReason(String(body['spec_code'])) ?? undefined),
+  (body) => unless(typeof body['new_capacity'] === 'number', 'DCS.4012'),
+  // Nobody waits for a maintenance window here.
+  (body) => unless(isAbsent(body['execute_immediately']) || body['execute_immediately'] === true, 'DCS.4062', 'execute_immediately', 'it is done at once or not at all'),
+  (body) => unless(isAbsent(body['bss_param']) || isObject(body['bss_param']), 'DCS.4062', 'bss_param'),
+  (body) => unless(isAbsent(body['reserved_ip']), 'DCS.4062', 'reserved_ip', 'no shard is taken away'),
+  (body) => unless(isAbsent(body['available_zones']) || texts(body['available_zones'], 8), 'DCS.4933'),
+  (body) => unless(body['change_type'] !== 'createReplication' || !isAbsent(body['available_zones']), 'DCS.4933'),
+  (body) => unless(isAbsent(body['node_list']) || texts(body['node_list'], 1), 'DCS.4930', undefined, 'one node at a time'),
+]
+
+function badForm(body: Body): Refused | null {
+  for (const check of checks) {
+    const found = check(body)
+    if (found) return found
+  }
+  return null
+}
+
+/** What the new flavor means for this instance, or why it cannot have it. */
+function readChange(body: Body, view: View, handOver: boolean): Pick<ResizeWish, 'shards' | 'replicas' | 'leaving' | 'flavor' | 'memoryBytes' | 'attributes'> | Refused {
+  const { spec, version, attributes } = view.instance
+  const rows = dcsFlavors.filter((row) => row.specCode === body['spec_code'] && row.versions.includes(version))
+  if (rows.length === 0) return refused('DCS.4927', undefined, `it is not for Redis ${version}`)
+  const flavor = rows.find((row) => row.capacity === body['new_capacity'])
+  if (!flavor) return refused('DCS.4012')
+  if (flavor.topology !== spec.topology) return refused('DCS.4200', undefined, 'single, ha and cluster do not turn into each other')
+  const change = body['change_type']
+  const bigger = flavor.capacity !== attributes['capacity']
+  if (!bigger && flavor.replicas === spec.replicas) return refused('DCS.4103', undefined, 'the instance has this flavor already')
+  if (change === 'addSharding') return moreShards(flavor, view)
+  if (bigger) return refused('DCS.4102', undefined, flavor.replicas !== spec.replicas ? 'memory and replicas change in separate calls' : later)
+  if (isAbsent(change)) return refused('DCS.4062', 'change_type', 'it must be createReplication or deleteReplication')
+  const numbers = { shards: spec.shards, replicas: flavor.replicas, flavor: flavor.specCode }
+  if (change === 'createReplication') return flavor.replicas > spec.replicas ? { ...numbers, leaving: [] } : refused('DCS.4927', undefined, `the instance has ${spec.replicas} replicas already`)
+  if (flavor.replicas >= spec.replicas) return refused('DCS.4927', undefined, `the instance has ${spec.replicas} replicas`)
+  const leaving = spec.topology === 'cluster' ? lastReplicas(flavor, view) : oneReplica(body, flavor, view, handOver)
+  return isRefused(leaving) ? leaving : unfit(leaving, view) ?? { ...numbers, leaving: leaving.map((node) => node.id) }
+}
+
+function moreShards(flavor: DcsFlavor, { instance: { spec } }: View): ReturnType<typeof readChange> {
+  if (spec.topology !== 'cluster' || flavor.shards <= spec.shards) return refused('DCS.4102', undefined, spec.topology === 'cluster' ? 'only more shards can be had' : 'only a cluster has shards')
+  if (flavor.replicas !== spec.replicas) return refused('DCS.4102', undefined, 'shards and replicas change in separate calls')
+  if (flavor.memoryBytes / flavor.shards !== spec.memoryBytes / spec.shards) return refused('DCS.4102', undefined, `${later}, and here a shard would have other memory`)
+  return { shards: flavor.shards, replicas: spec.replicas, leaving: [], flavor: flavor.specCode, memoryBytes: flavor.memoryBytes, attributes: { capacity: flavor.capacity } }
+}
+
+/** The one that the caller names. */
+function oneReplica(body: Body, flavor: DcsFlavor, { instance: { spec }, nodes, roles }: View, handOver: boolean): readonly NodeRecord[] | Refused {
+  if (spec.replicas - flavor.replicas !== 1) return refused('DCS.4927', undefined, 'one replica goes at a time')
+  const [given] = isAbsent(body['node_list']) ? [] : body['node_list'] as string[]
+  const node = nodes.find((one) => nodeId(one) === given?.toLowerCase())
+  if (!node) return refused('DCS.4930', undefined, 'it must hold one node_id of the instance')
+  // The documents refuse it; `hand_over=true` is an extension of ours.
+  if (roles.get(node.id)?.role === 'master' && !handOver) return refused('DCS.4936', undefined, 'switch over first, or add ?hand_over=true')
+  return [node]
+}
+
+/** The newest replicas of each shard. */
+function lastReplicas(flavor: DcsFlavor, { instance: { spec }, nodes, roles }: View): readonly NodeRecord[] {
+  const replicas = nodes.filter((node) => roles.get(node.id)?.role === 'replica')
+  return [...Map.groupBy(replicas, (node) => roles.get(node.id)!.shard).values()].flatMap((shard) => shard.toSorted((a, b) => b.ordinal - a.ordinal).slice(0, spec.replicas - flavor.replicas))
+}
+
+/** Whoever is master after that must have somebody to hand its role to. */
+function unfit(leaving: readonly NodeRecord[], { nodes, roles }: View): Refused | null {
+  const shards = Map.groupBy(nodes.filter((node) => !leaving.includes(node)), (node) => roles.get(node.id)?.shard ?? 0)
+  const stuck = [...shards.values()].some((left) => left.length > 1 && left.filter((node) => (roles.get(node.id)?.priority ?? 100) > 0).length < 2)
+  return stuck ? refused('DCS.4253', undefined, 'fewer than two nodes would be left that may be master') : null
+}
