@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { Redis } from 'ioredis'
 import { existsSync } from 'node:fs'
-import { client, isAlive, nodePid, password, redisBody, sleep, starts, until, type Answer, type Server } from '../support/server.ts'
+import { client, isAlive, listeners, nodePid, password, redisBody, sleep, starts, until, type Answer, type Server } from '../support/server.ts'
 import { once, type Ground, type Scenario } from './scenarios.ts'
 import { watch, type Door, type Watch } from './watch.ts'
 import type { Blow } from './sweep.ts'
@@ -54,11 +54,13 @@ async function haGroundOf(server: Server, id: string, nodes: number): Promise<Ha
 
 function startsOf(server: Server, id: string, n: number): number { return starts(server.home, id, /Redis is starting/g, n) }
 
-/** Wherever a node may listen: the instance's addresses, and each node's own. */
+/** Wherever a node may listen: the instance's address, each node's own, and what they listen on now, among it the readers' address. */
 async function doorsOf(server: Server, instance: any): Promise<Door[]> {
   const { nodes } = (await server.call('console', 'GET', '/v1/nodes')).json
-  const own = nodes.filter((node: any) => node.instance_id === instance.instance_id).map((node: any): Door => ({ host: node.address, port: node.ports.service }))
-  return [{ host: instance.ip, port: instance.port }, ...own]
+  const mine = nodes.filter((node: any) => node.instance_id === instance.instance_id)
+  const own = mine.map((node: any): Door => ({ host: node.address, port: node.ports.service }))
+  const all = [{ host: instance.ip, port: instance.port }, ...own, ...mine.flatMap((node: any) => listeners(node.pid))]
+  return [...new Map(all.map((door) => [`${door.host}:${door.port}`, door])).values()]
 }
 
 async function withDoor<T>(door: Door, work: (redis: Redis) => Promise<T>): Promise<T | null> {

@@ -1,6 +1,6 @@
 /** Does something bad at one checkpoint after another, by default to the control plane, and looks at the world each time. */
 import assert from 'node:assert/strict'
-import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { client, makeServer, nodePid, processesUnder, root, sleep, starts, until, type Server } from '../support/server.ts'
 import type { Ground, Scenario } from './scenarios.ts'
@@ -61,7 +61,7 @@ export async function sweep(scenario: Scenario, only: (at: number) => boolean = 
       const point = { scenario: scenario.name, at, checkpoint: struck ? passed()[at - 1]!.split(' ').slice(0, 2).join(' ') : 'none: ended before it', accepted }
       let remark: string | void
       try { remark = await scenario.verify(server, ground, accepted, struck && blow.node ? blow.name : null) } catch (error) {
-        throw new Error(`${blow.name} at ${point.checkpoint}${accepted ? ', accepted' : ''}: ${(error as Error).message}\n${server.log().slice(-1500)}`)
+        throw new Error(`${blow.name} at ${point.checkpoint}${accepted ? ', accepted' : ''}: ${(error as Error).message}\n${words(server, ground)}`)
       }
       await bystander.verify()
       points.push({ ...point, ...(remark ? { remark } : {}) })
@@ -76,6 +76,12 @@ export async function sweep(scenario: Scenario, only: (at: number) => boolean = 
     await last?.end?.()
     await server.destroy()
   }
+}
+
+/** The last words of the control plane and of the nodes, for people who look for the reason. */
+function words(server: Server, ground: Ground): string {
+  const logs = existsSync(join(server.home, 'nodes')) ? readdirSync(join(server.home, 'nodes')).filter((name) => name.startsWith(ground.id)) : []
+  return [server.log().slice(-3000), ...logs.map((name) => `${name}:\n${readFileSync(join(server.home, 'nodes', name, 'log'), 'utf8').slice(-4000)}`)].join('\n')
 }
 
 /** No instance of the project has an operation open. */
