@@ -32,25 +32,38 @@ export interface Watch {
 
 let watches = 0
 
+export interface Watching {
+  /** Between two writes of a client. */
+  readonly everyMs?: number
+  /** Another place where the role may be, for clients that look for it themselves. */
+  readonly orElse?: Door
+}
+
 /** `doors`: wherever a node of the instance may listen. */
-export function watch(service: Door, doors: readonly Door[]): Watch {
+export function watch(service: Door, doors: readonly Door[], { everyMs = writeEveryMs, orElse }: Watching = {}): Watch {
   watches += 1
   const run = watches
   let stopped = false
+  let stopWriting = (): void => {}
+  const stopping = new Promise<null>((resolve) => { stopWriting = () => resolve(null) })
   const keys: string[][] = []
   const times: number[][] = []
   const writing = Array.from({ length: writersAtOnce }, async (_, w) => {
     const [mine, when]: [string[], number[]] = [[], []]
     keys.push(mine)
     times.push(when)
-    const redis = new Redis({ ...service, password, protocol: 2, maxRetriesPerRequest: null, retryStrategy: () => 1, connectTimeout: 2000 })
-    redis.on('error', () => {})
+    let places = [service, orElse ?? service]
+    let redis = writer(places[0]!)
     for (let n = 0; !stopped; n += 1) {
       const key = `${run}:${w}:${n}`
       // An error is no acknowledgement: the key may be there or not.
-      const answer = await Promise.race([redis.set(key, `${n}`).catch(() => null), until(() => stopped)])
+      const answer = await Promise.race([redis.set(key, `${n}`).catch((error: Error) => error.message), stopping])
       if (answer === 'OK') { mine.push(key); when.push(performance.now()) }
-      await sleep(writeEveryMs)
+      if (orElse && answer?.startsWith('READONLY')) {
+        redis.disconnect()
+        places = places.toReversed()
+        redis = writer(places[0]!)
+      } else await sleep(everyMs)
     }
     redis.disconnect()
   })
@@ -66,6 +79,7 @@ export function watch(service: Door, doors: readonly Door[]): Watch {
     longestGap: (since) => Math.max(...times.map((when) => longest(when, since))),
     async stop() {
       stopped = true
+      stopWriting()
       for (const end of ends) end()
       await Promise.all(writing)
     },
@@ -79,9 +93,11 @@ function longest(when: readonly number[], since: number): number {
   return gap
 }
 
-async function until(done: () => boolean): Promise<null> {
-  while (!done()) await sleep(50)
-  return null
+/** A client as customers have one. */
+function writer(door: Door): Redis {
+  const redis = new Redis({ ...door, password, protocol: 2, maxRetriesPerRequest: null, retryStrategy: () => 1, connectTimeout: 2000 })
+  redis.on('error', () => {})
+  return redis
 }
 
 /** Writes a key through one door again and again. A connection belongs to one process, which is asked for its name first. */
