@@ -50,6 +50,7 @@ export async function ha(): Promise<Line[]> {
       })
       await pair.end()
       await plane.dcs('DELETE', `/instances/${id}`)
+      console.error(`ha: ${load.what}, ${mode}: gaps ${shown(ours)} ms, FAILOVER ${shown(theirs)} ms`)
       const line = { topic: 'ha', samples: ours.length, unit: 'ms' } as const
       const note = `lost acknowledged writes: ${lost.sluice}; bare: FAILOVER of a pair, its clients follow the role, ${lost.bare} lost`
       lines.push(
@@ -85,12 +86,15 @@ async function killed(plane: Server, mode: string): Promise<Line[]> {
     lost += await missing(writers, service)
   }
   await plane.dcs('DELETE', `/instances/${id}`)
+  console.error(`ha: killed, ${mode}: ${shown(times)} ms`)
   const line = { topic: 'ha', samples: times.length, unit: 'ms', bare: null } as const
   return [
     { ...line, what: `kill -9 of the master to the next write, ${mode}, p50`, sluice: median(times), note: `acknowledged writes lost: ${lost}` },
     { ...line, what: `kill -9 of the master to the next write, ${mode}, worst`, sluice: Math.max(...times), limit: 3000 },
   ]
 }
+
+const shown = (times: readonly number[]): string => times.map((time) => time.toFixed(0)).join(' ')
 
 async function processBehind(door: Door): Promise<number> {
   const redis = new Redis({ ...door, password })

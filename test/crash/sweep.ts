@@ -49,14 +49,14 @@ export async function sweep(scenario: Scenario, only: (at: number) => boolean = 
       if (answer?.status === 404 && points.length === 0) return points
       if (answer !== null && !accepted) throw new Error(`${scenario.name} was refused: ${answer.status} ${answer.text}`)
       // Either it dies at this checkpoint, or the action has fewer of them and settles.
-      const died = await Promise.race([server.ended().then(() => true), settled(server, scenario).then(() => sleep(100)).then(() => false)])
+      const died = await Promise.race([server.ended().then(() => true), settled(server, scenario, at).then(() => sleep(100)).then(() => false)])
       rmSync(file, { force: true })
       const struck = passed().length >= at
       if (died) {
         await sleep(20)
         await scenario.between?.(server, ground)
         await server.start()
-        await settled(server, scenario)
+        await settled(server, scenario, at)
       }
       const point = { scenario: scenario.name, at, checkpoint: struck ? passed()[at - 1]!.split(' ').slice(0, 2).join(' ') : 'none: ended before it', accepted }
       let remark: string | void
@@ -85,10 +85,11 @@ function words(server: Server, ground: Ground): string {
 }
 
 /** No instance of the project has an operation open. */
-async function settled(server: Server, scenario: Scenario): Promise<void> {
-  await until(`${scenario.name} to settle`, async () => {
+async function settled(server: Server, scenario: Scenario, at: number): Promise<void> {
+  await until(`${scenario.name} to settle, hit at ${at}`, async () => {
     const { json } = await server.call('console', 'GET', '/v1/operations?open=true')
-    return json?.operations?.length === 0
+    if (json?.operations?.length > 0) throw new Error(`${json.operations[0].action}: ${json.operations[0].progress}`)
+    return json?.operations !== undefined
   }, settledWithinMs, 20)
 }
 
