@@ -82,9 +82,9 @@ export async function each<T>(items: readonly T[], atOnce: number, work: (item: 
 }
 
 /** Sends commands to a Redis in one packet and resolves with its answers as they came; null when nobody listens or it hangs up. */
-export function askRedis(host: string, secret: string, commands: readonly string[], complete: (answer: string) => boolean): Promise<string | null> {
+export function askRedis(host: string, secret: string, commands: readonly string[], complete: (answer: string) => boolean, port = 6379): Promise<string | null> {
   return new Promise((resolve) => {
-    const socket = connect({ host, port: 6379, noDelay: true })
+    const socket = connect({ host, port, noDelay: true })
     let answer = ''
     const end = (result: string | null) => (): void => { socket.destroy(); resolve(result) }
     socket.on('connect', () => socket.write([`AUTH ${secret}`, ...commands].map((line) => `${line}\r\n`).join('')))

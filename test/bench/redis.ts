@@ -66,14 +66,14 @@ async function allRunning(server: Server, ids: readonly string[], ms = 60_000): 
 }
 
 /** A million small keys, and their file rewritten, so that a start loads the compact form. */
-export async function fill(address: string, keys: number): Promise<void> {
+export async function fill(address: string, keys: number, port = 6379): Promise<void> {
   const some = keys / 20
   for (let from = 0; from < keys; from += some) {
     const script = `for i=${from},${from + some - 1} do redis.call('SET','key:'..i,'value:'..i) end return 1`
-    const answer = await askRedis(address, password, [`EVAL "${script}" 0`], (text) => /:1\r\n|-\w+ /.test(text))
+    const answer = await askRedis(address, password, [`EVAL "${script}" 0`], (text) => /:1\r\n|-\w+ /.test(text), port)
     if (!answer?.includes(':1')) throw new Error(`the keys could not be written: ${answer}`)
   }
-  const info = async (): Promise<string> => String(await askRedis(address, password, ['INFO persistence'], (text) => text.includes('aof_base_size')))
-  await askRedis(address, password, ['BGREWRITEAOF'], (text) => /Background|ERR/.test(text))
+  const info = async (): Promise<string> => String(await askRedis(address, password, ['INFO persistence'], (text) => text.includes('aof_base_size'), port))
+  await askRedis(address, password, ['BGREWRITEAOF'], (text) => /Background|ERR/.test(text), port)
   while (!/aof_rewrite_in_progress:0[^]*aof_rewrite_scheduled:0/.test(await info())) await sleep(20)
 }

@@ -8,6 +8,8 @@ export interface Line {
   /** The same done without a control plane; null where there is nothing of the kind. */
   readonly bare: number | null
   readonly target?: Target
+  /** A bound on Sluice's own figure, where one was promised whatever the machine. */
+  readonly limit?: number
   /** How many samples each side has. */
   readonly samples: number
   /** What the bare side is, or anything else a reader must know. */
@@ -45,6 +47,7 @@ export function ratioOf({ sluice, bare }: Line): number | null { return bare ===
 /** Null when there is no target. */
 export function isMet(line: Line): boolean | null {
   const ratio = ratioOf(line)
+  if (line.limit !== undefined) return line.sluice <= line.limit
   if (!line.target || ratio === null) return null
   return 'atLeast' in line.target ? ratio >= line.target.atLeast : ratio <= line.target.atMost
 }
@@ -56,7 +59,7 @@ export function table(lines: readonly Line[]): string {
     const met = isMet(line)
     return [
       line.topic, line.what, short(line.sluice), line.bare === null ? '' : short(line.bare), line.unit, ratio === null ? '' : `${ratio.toFixed(2)} x`,
-      line.target ? 'atLeast' in line.target ? `>= ${line.target.atLeast} x` : `<= ${line.target.atMost} x` : '', met === null ? '' : met ? 'met' : 'MISSED',
+      line.target ? 'atLeast' in line.target ? `>= ${line.target.atLeast} x` : `<= ${line.target.atMost} x` : line.limit === undefined ? '' : `<= ${line.limit} ${line.unit}`, met === null ? '' : met ? 'met' : 'MISSED',
       String(line.samples), line.note ?? '',
     ]
   })]

@@ -1,17 +1,31 @@
 /**
- * Preloaded into a server by the crash tests: ends it with SIGKILL at the n-th checkpoint after it was armed. Armed means
- * that the file CRASH_FILE exists; its text is n. Each checkpoint passed while armed is written to `CRASH_FILE.passed`.
+ * Preloaded into a server by the crash tests: does something at the n-th checkpoint after it was armed. Armed means that
+ * the file CRASH_FILE exists; its text is `n` and what to do, by default `end`: the control plane ends with SIGKILL.
+ * `freeze MS`: it is stopped for so long. `kill FILE`, `stop FILE`, `freeze MS FILE`: the process of that pid file instead.
+ * Each checkpoint passed while armed is written to `CRASH_FILE.passed`, with the time.
  */
+import { spawn } from 'node:child_process'
 import { subscribe } from 'node:diagnostics_channel'
 import { appendFileSync, readFileSync } from 'node:fs'
 
 const file = process.env['CRASH_FILE']!
 let passed = 0
+let armed = ''
 
 subscribe('sluice:checkpoint', (name) => {
-  let at: number
-  try { at = Number(readFileSync(file, 'utf8')) } catch { return }
+  let order: string
+  try { order = readFileSync(file, 'utf8') } catch { return }
+  if (order !== armed) [passed, armed] = [0, order]
   passed += 1
-  appendFileSync(`${file}.passed`, `${passed} ${String(name)}\n`)
-  if (passed === at) process.kill(process.pid, 'SIGKILL')
+  appendFileSync(`${file}.passed`, `${passed} ${String(name)} ${performance.timeOrigin + performance.now()}\n`)
+  const [at, ...how] = order.split(' ')
+  if (passed === Number(at)) act(how)
 })
+
+function act([how = 'end', ...rest]: readonly string[]): void {
+  const path = rest[how === 'freeze' ? 1 : 0]
+  const pid = path === undefined ? process.pid : Number(readFileSync(path, 'utf8').split(' ')[0])
+  // Somebody else must wake us. In a session of its own, or it would be stopped with us.
+  if (how === 'freeze') spawn('sh', ['-c', `sleep ${Number(rest[0]) / 1000}; kill -CONT ${pid}`], { detached: true, stdio: 'ignore' }).unref()
+  try { process.kill(pid, how === 'freeze' || how === 'stop' ? 'SIGSTOP' : 'SIGKILL') } catch { /* It had ended already. */ }
+}

@@ -14,10 +14,16 @@ export interface Scenario {
   act(server: Server, ground: Ground): Promise<Answer>
   /** Between the kill and the next start of the control plane. */
   between?(server: Server, ground: Ground): Promise<void>
-  /** After everything is settled. `accepted`: the 200 arrived before the kill. */
-  verify(server: Server, ground: Ground, accepted: boolean): Promise<void>
+  /** After everything is settled. `accepted`: the 200 arrived before the kill. `struck`: what was done to a node meanwhile. May answer a remark. */
+  verify(server: Server, ground: Ground, accepted: boolean, struck: string | null): Promise<string | void>
 }
-export interface Ground { id: string; starts: number; pid: number; instance?: any; note?: string }
+export interface Ground {
+  id: string; starts: number; pid: number; instance?: any; note?: string
+  /** The instance is used again by the next point, and not deleted after this one. */
+  keep?: boolean
+  /** Ends what runs beside, whatever happened. */
+  end?(): Promise<void>
+}
 
 const redisGround = async (server: Server): Promise<Ground> => {
   const id = await server.createRedis('swept')
@@ -31,7 +37,7 @@ const redisGround = async (server: Server): Promise<Ground> => {
 }
 
 /** The action happened once when it was accepted; otherwise once or not at all; never twice. */
-function once(before: number, now: number, accepted: boolean): void {
+export function once(before: number, now: number, accepted: boolean): void {
   if (accepted) assert.equal(now, before + 1, 'accepted, so it must have happened exactly once')
   else assert.ok(now === before || now === before + 1, `happened ${now - before} times`)
 }
@@ -109,7 +115,7 @@ export const redisScenarios: readonly Scenario[] = [
     },
     async verify(server, ground) {
       await until('another process', () => nodePid(server.home, ground.id) !== ground.pid)
-      await redisRestart('restart').verify(server, ground, true)
+      await redisRestart('restart').verify(server, ground, true, null)
     },
   },
   {

@@ -1,5 +1,5 @@
 /**
- * `npm run test:sweep`: all kill points of all actions of all engines and both ways of addressing. Resumable: what passed
+ * `npm run test:sweep`: all points of all actions of all engines and both ways of addressing. Resumable: what passed
  * is kept in a file beside the system's temporary files (or `--state FILE`) and not run again; `--fresh` starts over.
  * Prints its table at the end.
  */
@@ -7,8 +7,22 @@ import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { kafkaScenarios, redisScenarios } from './scenarios.ts'
-import { sweep, type Point } from './sweep.ts'
+import { freezeControlPlane, nodeBlow, redisHaNodeScenarios, redisHaScenarios } from './ha.ts'
+import { kafkaScenarios, redisScenarios, type Scenario } from './scenarios.ts'
+import { sweep, type Blow, type Point } from './sweep.ts'
+
+/** What is swept: scenarios, what happens at each of their checkpoints, and at which of them when not at all. */
+interface Row { readonly scenarios: readonly Scenario[]; readonly blow?: Blow; readonly every?: number }
+const rows: readonly Row[] = [
+  // The control plane is killed.
+  { scenarios: redisScenarios }, { scenarios: kafkaScenarios }, { scenarios: redisHaScenarios },
+  { scenarios: redisHaNodeScenarios, blow: freezeControlPlane },
+  // A node is hit.
+  { scenarios: redisHaNodeScenarios, blow: nodeBlow('kill', 'master') }, { scenarios: redisHaNodeScenarios, blow: nodeBlow('kill', 'next master') },
+  { scenarios: redisHaNodeScenarios, blow: nodeBlow('freeze 1500', 'master') }, { scenarios: redisHaNodeScenarios, blow: nodeBlow('freeze 1500', 'next master') },
+  // Each costs the ten seconds after which a node counts as hanging, or forty where nobody is working on the instance.
+  { scenarios: redisHaNodeScenarios, blow: nodeBlow('stop', 'master'), every: 4 }, { scenarios: redisHaNodeScenarios, blow: nodeBlow('stop', 'last replica'), every: 4 },
+]
 
 const { values } = parseArgs({ options: { state: { type: 'string' }, fresh: { type: 'boolean' } } })
 const statePath = values.state ?? join(tmpdir(), 'sluice-sweep.json')
@@ -18,13 +32,13 @@ const done: Record<string, Point[]> = existsSync(statePath) ? JSON.parse(readFil
 const modes: readonly (readonly [string, NodeJS.ProcessEnv])[] = [['own addresses', {}], ['one host', { SLUICE_NODE_HOST: '127.0.0.1', SLUICE_NODE_PORTS: '23000-23400' }]]
 const failures: string[] = []
 for (const [mode, env] of modes) {
-  for (const scenario of [...redisScenarios, ...kafkaScenarios]) {
-    const name = `${scenario.name}, ${mode}`
+  for (const { scenario, blow, every } of rows.flatMap(({ scenarios, ...how }) => scenarios.map((scenario) => ({ scenario, blow: undefined, every: 1, ...how })))) {
+    const name = `${scenario.name}, ${mode}${blow ? `, ${blow.name}` : ''}`
     if (done[name]) { console.log(`kept  ${name}`); continue }
     try {
-      done[name] = await sweep(scenario, undefined, env)
+      done[name] = await sweep(scenario, (at) => at % every === 0, env, blow)
       writeFileSync(statePath, JSON.stringify(done))
-      console.log(`ok    ${name}: ${done[name].length} kills`)
+      console.log(done[name].length > 0 ? `ok    ${name}: ${done[name].length} points` : `none  ${name}: not offered by this release`)
     } catch (error) {
       failures.push(name)
       console.log(`FAIL  ${name}: ${(error as Error).message}`)
@@ -32,8 +46,8 @@ for (const [mode, env] of modes) {
   }
 }
 
-console.log('\n| action | kill points | checkpoints killed at |\n|---|---|---|')
+console.log('\n| action | points | checkpoints hit |\n|---|---|---|')
 for (const [name, points] of Object.entries(done)) console.log(`| ${name} | ${points.length} | ${[...new Set(points.map((point) => point.checkpoint.replace(/^\d+ /, '')))].join(', ')} |`)
-const kills = Object.values(done).flat().length
-console.log(`${kills} passed, ${failures.length} failed`)
+const points = Object.values(done).flat().length
+console.log(`${points} passed, ${failures.length} failed`)
 process.exitCode = failures.length === 0 ? 0 : 1

@@ -168,14 +168,25 @@ export function isAlive(pid: number): boolean {
 }
 
 /** How often the server of a node was started, by its own log. */
-export function starts(home: string, instanceId: string, marker: RegExp = /Redis is starting/g): number {
-  const path = join(home, 'nodes', `${instanceId}-0`, 'log')
+export function starts(home: string, instanceId: string, marker: RegExp = /Redis is starting/g, ordinal = 0): number {
+  const path = join(home, 'nodes', `${instanceId}-${ordinal}`, 'log')
   return existsSync(path) ? [...readFileSync(path, 'utf8').matchAll(marker)].length : 0
 }
 
 /** The process behind a node, by its pid file. */
-export function nodePid(home: string, instanceId: string): number {
-  return Number(readFileSync(join(home, 'nodes', `${instanceId}-0`, 'pid'), 'utf8').split(' ')[0])
+export function nodePid(home: string, instanceId: string, ordinal = 0): number {
+  return Number(readFileSync(join(home, 'nodes', `${instanceId}-${ordinal}`, 'pid'), 'utf8').split(' ')[0])
+}
+
+/** Where a process listens, by the kernel. IPv4 only. */
+export function listeners(pid: number): { host: string; port: number }[] {
+  const sockets = new Set(readdirSync(`/proc/${pid}/fd`).map((fd) => { try { return /^socket:\[(\d+)\]/.exec(readlinkSync(`/proc/${pid}/fd/${fd}`))?.[1] } catch { return undefined } }))
+  return readFileSync('/proc/net/tcp', 'latin1').split('\n').slice(1).map((line) => line.trim().split(/\s+/))
+    .filter((fields) => fields[3] === '0A' && sockets.has(fields[9]))
+    .map(([, local]) => {
+      const [address, port] = local!.split(':')
+      return { host: Buffer.from(address!, 'hex').toReversed().join('.'), port: Number.parseInt(port!, 16) }
+    })
 }
 
 /** Six free ports in a row: below the range from which systems take the ports of outgoing connections, above 10080, which fetch refuses. */

@@ -1,7 +1,7 @@
 /** One master hands its role to a replica while clients write; they see a pause and a reconnect. */
 import { checkpoint } from '../../core/checkpoint.ts'
 import { account, all, readInfo } from './client.ts'
-import { copyFrom, holds, isLinked, isMaster, leave, lookAgain, offsetOf, take, whereIs, type NodeView } from './views.ts'
+import { copyFrom, cut, holds, isLinked, isMaster, leave, lookAgain, offsetOf, relisten, take, whereIs, type NodeView } from './views.ts'
 import type { NodeHealth } from '../../core/engine.ts'
 import type { Endpoint } from '../../core/instance.ts'
 import type { Ground } from './topology.ts'
@@ -35,21 +35,22 @@ export async function handOver(ground: Ground, old: NodeView, next: NodeView): P
     if (!await reaches(next, offsetOf(old))) return lags
   }
   const begun = performance.now()
-  const answers = await all(from, [['CLIENT', 'PAUSE', pauseMs, 'WRITE'], leave(old, service), ['CLIENT', 'KILL', 'TYPE', 'normal'], ['CLIENT', 'KILL', 'TYPE', 'pubsub'], ['INFO', 'replication']])
+  const answers = await relisten(old, [['CLIENT', 'PAUSE', pauseMs, 'WRITE']], leave(old, service), [...cut, ['INFO', 'replication']])
   checkpoint('engine.unbound')
   if (!isMaster(next)) {
     old.info = readInfo(`\n${String(answers.at(-1))}`)
     // Whatever went wrong, the new one has not heard of its role, so the old one may go on.
     const level = await reaches(next, offsetOf(old)).catch(() => false)
     if (!level || performance.now() - begun > freshForMs) {
-      await all(from, [take(old, service), ['CLIENT', 'UNPAUSE']])
+      await relisten(old, [], take(old, service), [['CLIENT', 'UNPAUSE']])
       return lags
     }
   }
   const master = copyFrom(ground, next)
   await all(from, [['CONFIG', 'SET', 'masteruser', account], ['CONFIG', 'SET', 'masterauth', ground.password], ['REPLICAOF', master.address, master.port]])
   checkpoint('engine.demoted')
-  await all(to, [...holds(next, readonly) ? [leave(next, readonly)] : [], ['REPLICAOF', 'NO', 'ONE'], take(next, service)])
+  // It leaves the readers' address for this one; those that read there are cut, for the address will be another's.
+  await relisten(next, [['REPLICAOF', 'NO', 'ONE'], ...holds(next, readonly) ? cut : []], take(next, service), [])
   checkpoint('engine.promoted')
   await all(from, [['CLIENT', 'UNPAUSE']])
   await Promise.all([lookAgain(old), lookAgain(next)])

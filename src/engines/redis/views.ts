@@ -1,4 +1,5 @@
 /** What the nodes of a replicated Redis are now, each seen through one open session. */
+import { setTimeout as sleep } from 'node:timers/promises'
 import { checkpoint } from '../../core/checkpoint.ts'
 import { all, openSession, readInfo, type Info, type Session } from './client.ts'
 import type { NodeHealth } from '../../core/engine.ts'
@@ -89,9 +90,34 @@ export function leave({ node }: NodeView, endpoint: Endpoint): readonly (string 
   return endpoint.address === node.address ? ['CONFIG', 'SET', 'port', node.ports['service']!] : ['CONFIG', 'SET', 'bind', node.address]
 }
 
+/** Forked a moment ago, a child needs a millisecond to let go; on a busy machine more. */
+const letGoWithinMs = 1000
+
+/**
+ * Sends commands in one write, one of which changes where the node listens, and answers what each was answered. A child
+ * that the server has just forked (for a copy, for its append-only file) holds its listening sockets for an instant, and
+ * until it lets go nobody can listen there, not even the server itself, which then listens nowhere: only this connection
+ * reaches it, so it is asked again here and now.
+ */
+export async function relisten({ session }: NodeView, before: Commands, change: Commands[number], after: Commands): Promise<unknown[]> {
+  const giveUp = performance.now() + letGoWithinMs
+  for (let commands = [...before, change, ...after]; ; commands = [change, ...after]) {
+    try { return await all(session!.redis, commands) } catch (error) {
+      if (!/bind|listen/i.test((error as Error).message) || performance.now() > giveUp) throw error
+    }
+    await sleep(1)
+  }
+}
+
+/** Each a name and its arguments. */
+type Commands = readonly (readonly (string | number)[])[]
+
+/** Hangs up on every client. */
+export const cut: Commands = [['CLIENT', 'KILL', 'TYPE', 'normal'], ['CLIENT', 'KILL', 'TYPE', 'pubsub']]
+
 /** Changes where a node listens; the clients of an address that it leaves are cut, or they would read old data for ever. */
 export async function move(view: NodeView, command: readonly (string | number)[]): Promise<void> {
-  await all(view.session!.redis, [command, ['CLIENT', 'KILL', 'TYPE', 'normal'], ['CLIENT', 'KILL', 'TYPE', 'pubsub']])
+  await relisten(view, [], command, cut)
   checkpoint('engine.moved')
   await whereIs(view)
 }

@@ -1,0 +1,149 @@
+/** Four clients that write all the time, and a look every few milliseconds at who takes writes. */
+import { connect, type Socket } from 'node:net'
+import { Redis } from 'ioredis'
+import { password, sleep } from '../support/server.ts'
+
+export interface Door { readonly host: string; readonly port: number }
+
+/** A write that a process confirmed: sent then, confirmed then. */
+interface Taken { readonly pid: number; readonly sent: number; readonly acked: number }
+
+const writersAtOnce = 4
+/** Between two writes of a client: some thousand keys in all, and the machine has other things to do. */
+const writeEveryMs = 3
+const probeEveryMs = 5
+/** Nobody hands a role over and gets it back within this, so who takes writes again by then never lost it. */
+const backAgainMs = 150
+
+export interface Watch {
+  /** Acknowledged writes so far. */
+  acked(): number
+  /** The first acknowledged write after this instant (performance.now()), or null. */
+  firstAfter(at: number): number | null
+  /** The longest time between two acknowledged writes of one client since then. */
+  longestGap(since: number): number
+  /** Ends all of it. Afterwards the rest can be asked. */
+  stop(): Promise<void>
+  /** Keys of acknowledged writes, by writer, in their order. */
+  readonly keys: readonly (readonly string[])[]
+  /** Sentences about two processes that took writes at the same time. */
+  rivals(): string[]
+}
+
+let watches = 0
+
+export interface Watching {
+  /** Between two writes of a client. */
+  readonly everyMs?: number
+  /** Another place where the role may be, for clients that look for it themselves. */
+  readonly orElse?: Door
+}
+
+/** `doors`: wherever a node of the instance may listen. */
+export function watch(service: Door, doors: readonly Door[], { everyMs = writeEveryMs, orElse }: Watching = {}): Watch {
+  watches += 1
+  const run = watches
+  let stopped = false
+  let stopWriting = (): void => {}
+  const stopping = new Promise<null>((resolve) => { stopWriting = () => resolve(null) })
+  const keys: string[][] = []
+  const times: number[][] = []
+  const writing = Array.from({ length: writersAtOnce }, async (_, w) => {
+    const [mine, when]: [string[], number[]] = [[], []]
+    keys.push(mine)
+    times.push(when)
+    let places = [service, orElse ?? service]
+    let redis = writer(places[0]!)
+    for (let n = 0; !stopped; n += 1) {
+      const key = `${run}:${w}:${n}`
+      // An error is no acknowledgement: the key may be there or not.
+      const answer = await Promise.race([redis.set(key, `${n}`).catch((error: Error) => error.message), stopping])
+      if (answer === 'OK') { mine.push(key); when.push(performance.now()) }
+      if (orElse && answer?.startsWith('READONLY')) {
+        redis.disconnect()
+        places = places.toReversed()
+        redis = writer(places[0]!)
+      } else await sleep(everyMs)
+    }
+    redis.disconnect()
+  })
+  const taken: Taken[] = []
+  const ends = doors.map((door) => probe(door, taken))
+  return {
+    keys,
+    acked: () => keys.reduce((sum, mine) => sum + mine.length, 0),
+    firstAfter(at) {
+      const firsts = times.map((when) => when.find((time) => time > at)).filter((time) => time !== undefined)
+      return firsts.length > 0 ? Math.min(...firsts) : null
+    },
+    longestGap: (since) => Math.max(...times.map((when) => longest(when, since))),
+    async stop() {
+      stopped = true
+      stopWriting()
+      for (const end of ends) end()
+      await Promise.all(writing)
+    },
+    rivals: () => rivals(taken),
+  }
+}
+
+function longest(when: readonly number[], since: number): number {
+  let gap = 0
+  for (let n = 1; n < when.length; n += 1) if (when[n]! >= since) gap = Math.max(gap, when[n]! - when[n - 1]!)
+  return gap
+}
+
+/** A client as customers have one. */
+function writer(door: Door): Redis {
+  const redis = new Redis({ ...door, password, protocol: 2, maxRetriesPerRequest: null, retryStrategy: () => 1, connectTimeout: 2000 })
+  redis.on('error', () => {})
+  return redis
+}
+
+/** Writes a key through one door again and again. A connection belongs to one process, which is asked for its name first. */
+function probe(door: Door, taken: Taken[]): () => void {
+  let socket: Socket | null = null
+  const timer = setInterval(() => {
+    if (socket) return
+    const mine = connect({ ...door, noDelay: true })
+    socket = mine
+    let [text, pid, sent] = ['', 0, 0]
+    const ask = (): void => { sent = performance.now(); mine.write('SET probe 1\r\n') }
+    mine.on('connect', () => mine.write(`AUTH ${password}\r\nINFO server\r\nECHO end-of-info\r\n`))
+    mine.on('data', (data) => {
+      text += data.toString('latin1')
+      if (text.includes('-LOADING')) { mine.destroy(); return }
+      if (pid === 0) {
+        if (!text.includes('end-of-info')) return
+        pid = Number(/process_id:(\d+)/.exec(text)?.[1])
+        text = ''
+        return ask()
+      }
+      if (!text.endsWith('\r\n')) return
+      if (text.startsWith('+OK')) taken.push({ pid, sent, acked: performance.now() })
+      text = ''
+      setTimeout(() => { if (!mine.destroyed) ask() }, probeEveryMs)
+    })
+    mine.on('error', () => {}).on('close', () => { if (socket === mine) socket = null })
+  }, probeEveryMs)
+  return () => { clearInterval(timer); socket?.destroy() }
+}
+
+/** One took a write, then another one did, then the first again, too soon to be two changes of role. */
+function rivals(taken: readonly Taken[]): string[] {
+  const sorted = taken.toSorted((a, b) => a.acked - b.acked)
+  const last = new Map<number, Taken>()
+  const found: string[] = []
+  let before: Taken | null = null
+  for (const now of sorted) {
+    if (before && before.pid !== now.pid) {
+      const earlier = last.get(now.pid)
+      if (earlier && now.acked - earlier.sent < backAgainMs && earlier.acked < before.sent && before.acked < now.sent) {
+        found.push(`process ${now.pid} took a write, ${before.pid} did ${(before.acked - earlier.acked).toFixed(1)} ms later, and ${now.pid} again ${(now.acked - before.acked).toFixed(1)} ms after that`)
+      }
+    }
+    last.set(now.pid, now)
+    before = now
+  }
+  return found
+}
