@@ -8,6 +8,7 @@ import { checkpoint } from '../../core/checkpoint.ts'
 import { all } from './client.ts'
 import { answering, judgeCluster } from './cluster-judge.ts'
 import { busPort, byShard, closeCluster, copied, isOwner, lookAtCluster, ownerOf, placeOf, shardGrant, shardsOf, slotCount, type ClusterView } from './cluster-views.ts'
+import { takeSlots } from './cluster-takeover.ts'
 import { endHung } from './hung.ts'
 import type { NodeHealth } from '../../core/engine.ts'
 import type { Ground } from './topology.ts'
@@ -45,8 +46,10 @@ async function record(ground: Ground, grants: Grants, more: Grants): Promise<Gra
 
 /** Every node, for each may become a replica without us. No file holds the password, so each start takes it away. */
 async function authorise(ground: Ground, views: readonly ClusterView[]): Promise<void> {
-  await Promise.all(views.filter((view) => view.me && view.masterauth !== ground.password).map(async ({ session }) => {
-    await all(session!.redis, [['CONFIG', 'SET', 'masterauth', ground.password]])
+  await Promise.all(views.filter((view) => view.me && view.masterauth !== ground.password).map(async ({ session, me, info }) => {
+    // One that tried without it would try again after a second only.
+    const again = me!.master !== null && info('master_link_status') !== 'up' ? [['CLUSTER', 'REPLICATE', me!.master]] : []
+    await all(session!.redis, [['CONFIG', 'SET', 'masterauth', ground.password], ...again])
     checkpoint('engine.authorised')
   }))
 }
@@ -93,10 +96,7 @@ async function promote(ground: Ground, next: ClusterView, members: readonly Clus
   ground.progress('takes over from the dead master', next.node.id)
   const how = members.length > 2 ? 'FORCE' : 'TAKEOVER'
   const until = Date.now() + promoteWithinMs
-  await next.session!.redis.eval(
-    "local now = redis.call('TIME') if now[1] * 1000 + now[2] / 1000 > tonumber(ARGV[1]) then return redis.error_reply('ERR this comes too late') end return redis.call('CLUSTER', 'FAILOVER', ARGV[2])",
-    0, until, how,
-  )
+  await takeSlots(next.session!.redis, how, 0, until)
   // Elections need some 10 ms; the dead node is started after this, and may as well come back as what it will be.
   while (Date.now() < until && (await next.session!.redis.role())[0] !== 'master') await sleep(5)
   checkpoint('engine.promoted')
