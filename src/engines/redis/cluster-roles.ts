@@ -5,9 +5,10 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { checkpoint } from '../../core/checkpoint.ts'
+import { TerminalError } from '../../core/operation.ts'
 import { all } from './client.ts'
 import { answering, judgeCluster } from './cluster-judge.ts'
-import { busPort, byShard, closeCluster, copied, isOwner, lookAtCluster, ownerOf, placeOf, shardGrant, shardsOf, slotCount, type ClusterView } from './cluster-views.ts'
+import { busPort, byShard, closeCluster, copied, isOwner, isSynced, lookAtCluster, ownerOf, placeOf, shardGrant, shardsOf, slotCount, type ClusterView } from './cluster-views.ts'
 import { takeSlots } from './cluster-takeover.ts'
 import { endHung } from './hung.ts'
 import type { NodeHealth } from '../../core/engine.ts'
@@ -18,18 +19,24 @@ import type { Grants } from '../../core/instance.ts'
 const linkDownAtMostS = 10
 /** A promotion that a frozen replica finds in its socket after this is refused: its master may serve again by then. Less than a session waits for an answer. */
 const promoteWithinMs = 1000
+/** Between the first doubt about a master and the election of a replica Redis itself waits 500 ms: so fresh must a look be, and so quick a promotion, to need no vote. */
+const freshMs = 200
+const promoteBeforeVotesMs = 300
 
 /** By which the replication id of a shard's data is kept. */
 const replidGrant = (shard: number): string => `replid ${shard}`
 
 export async function arrange(ground: Ground): Promise<NodeHealth> {
+  const lookedAt = Date.now()
   const views = await lookAtCluster(ground)
   try {
     const shards = shardsOf(ground.instance, ground.nodes)
     // Durable first: what is done below must be done for the same shards when somebody else goes on with it.
     let grants = await record(ground, ground.instance.grants, Object.fromEntries([...shards].map(([id, shard]) => [shardGrant(id), String(shard)])))
     await authorise(ground, views)
-    const reason = await takeOver(ground, views, byShard(views, shards), grants) ?? answering(views) ?? await gather(ground, views, byShard(views, shards))
+    const added = byShard(views, shards).find(([shard, members]) => ground.instance.readyAt !== null && grants[replidGrant(shard)] === undefined && members.every(({ me }) => me && me.master === null && me.slots.length === 0))
+    if (added) throw new TerminalError(`shard ${added[0]} has no slots: this release moves none, so shards cannot be added to a cluster`)
+    const reason = await takeOver(ground, views, lookedAt, byShard(views, shards), grants) ?? answering(views) ?? await gather(ground, views, byShard(views, shards))
     if (reason) return { ok: false, reason }
     const health = judgeCluster({ ...ground, instance: { ...ground.instance, grants } }, views)
     if (health.ok) grants = await record(ground, grants, Object.fromEntries(byShard(views, shards).map(([shard, members]) => [replidGrant(shard), ownerOf(members)!.info('master_replid')!])))
@@ -57,14 +64,20 @@ async function authorise(ground: Ground, views: readonly ClusterView[]): Promise
 type Shards = readonly (readonly [shard: number, members: readonly ClusterView[]])[]
 
 /** Gives the slots of dead masters to replicas, and ends nodes that hang. A sentence when it did, or could not. */
-async function takeOver(ground: Ground, views: readonly ClusterView[], shards: Shards, grants: Grants): Promise<string | null> {
+async function takeOver(ground: Ground, views: readonly ClusterView[], lookedAt: number, shards: Shards, grants: Grants): Promise<string | null> {
   // Before it is ready nobody has data, and a node that died is simply started again.
   if (ground.instance.readyAt === null) return null
+  const promoted: string[] = []
   for (const [shard, members] of shards) {
     const next = ownerOf(members) ? undefined : successor(members, grants[replidGrant(shard)])
-    if (next) return promote(ground, next, members)
+    if (!next) continue
+    // Another replica can only be elected when somebody doubts that the master lives.
+    const doubted = views.some(({ peers }) => peers.some((peer) => peer.id === next.me!.master && peer.flags.some((flag) => flag.startsWith('fail'))))
+    const vote = members.length > 2 && (doubted || Date.now() - lookedAt > freshMs)
+    // One after another: where votes decide, a master has one at a time.
+    promoted.push(await promote(ground, next, vote ? 'FORCE' : 'TAKEOVER', members.length > 2 && !vote ? promoteBeforeVotesMs : promoteWithinMs))
   }
-  return endHung(ground, views, (view) => {
+  return promoted.length > 0 ? promoted.join('; ') : endHung(ground, views, (view) => {
     const [shard, members] = shards.find(([, all]) => all.includes(view))!
     const others = members.filter((one) => one !== view)
     // A replica may; so may a master, when its replica was elected or can be promoted.
@@ -88,14 +101,13 @@ function masterOf(view: ClusterView, among: readonly ClusterView[]): ClusterView
 /**
  * The process of the master has ended, which the runtime has proven, and is not started before this is over; so nobody
  * takes writes for its slots. Waiting for its start instead would cost the loading of its data and the 2 s that a cluster
- * makes a master wait after each start. Where no other replica could be elected meanwhile nobody has to be asked
+ * makes a master wait after each start. Where no other replica can be elected meanwhile nobody has to be asked
  * (TAKEOVER). Where one could, the masters' votes decide (FORCE): one decider at a time. An old master that comes back has
  * the older epoch: before it may take a write it must have heard from most masters, and that makes it a replica.
  */
-async function promote(ground: Ground, next: ClusterView, members: readonly ClusterView[]): Promise<string> {
+async function promote(ground: Ground, next: ClusterView, how: 'FORCE' | 'TAKEOVER', withinMs: number): Promise<string> {
   ground.progress('takes over from the dead master', next.node.id)
-  const how = members.length > 2 ? 'FORCE' : 'TAKEOVER'
-  const until = Date.now() + promoteWithinMs
+  const until = Date.now() + withinMs
   await takeSlots(next.session!.redis, how, 0, until)
   // Elections need some 10 ms; the dead node is started after this, and may as well come back as what it will be.
   while (Date.now() < until && (await next.session!.redis.role())[0] !== 'master') await sleep(5)
@@ -111,11 +123,11 @@ async function gather(ground: Ground, views: readonly ClusterView[], shards: Sha
   if (fresh.length > 0) checkpoint('engine.numbered')
   if (ground.instance.readyAt === null) await share(views, shards, ground.instance.spec.shards)
   const ids = new Map(views.map((view) => [placeOf(view.node), view.me!.id]))
-  await Promise.all(views.map(async ({ session, peers }, from) => {
+  await Promise.all(views.map(async ({ session, peers, me }, from) => {
     // Pairs, not a chain: gossip alone would need seconds to introduce them all.
-    const unknown = views.slice(from + 1).filter(({ node, me }) => !peers.some((peer) => peer.id === me!.id || peer.flags.includes('handshake') && peer.place === placeOf(node)))
+    const unknown = views.slice(from + 1).filter(({ node, me: other }) => !peers.some((peer) => peer.id === other!.id || peer.flags.includes('handshake') && peer.place === placeOf(node)))
     // Of nodes that were removed, or that lost their files and are somebody else now. Whoever has slots is never forgotten.
-    const gone = peers.filter((peer) => !peer.flags.includes('handshake') && ![...ids.values()].includes(peer.id) && peer.slots.length === 0)
+    const gone = peers.filter((peer) => !peer.flags.includes('handshake') && peer.id !== me!.master && ![...ids.values()].includes(peer.id) && peer.slots.length === 0)
     const commands = [...unknown.map(({ node }) => ['CLUSTER', 'MEET', node.address, node.ports['service']!, busPort(node)]), ...gone.map((peer) => ['CLUSTER', 'FORGET', peer.id])]
     if (commands.length === 0) return
     await all(session!.redis, commands)
@@ -124,6 +136,12 @@ async function gather(ground: Ground, views: readonly ClusterView[], shards: Sha
   const strangers = views.find(({ peers }) => views.some(({ me }) => !peers.some((peer) => peer.id === me!.id)))
   if (strangers) return `node ${strangers.node.ordinal} has not met every other node yet`
   await Promise.all(shards.map(([, members]) => follow(members)))
+  // Where nothing was ever written a replica has nothing to confirm, and cannot be told from one that is sent nothing: to
+  // be asked is something. More than there are, or the master would not ask.
+  await Promise.all(shards.map(async ([, members]) => {
+    const owner = ownerOf(members)
+    if (owner?.info('master_repl_offset') === '0' && members.some(isSynced)) await owner.session!.redis.wait(members.length, 1)
+  }))
   return null
 }
 

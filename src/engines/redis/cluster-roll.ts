@@ -1,9 +1,11 @@
 /** Whose turn it is to stop while a Redis Cluster goes on serving: replicas, then masters that have handed their slots over. */
 import { checkpoint } from '../../core/checkpoint.ts'
 import { all, readInfo } from './client.ts'
+import { TerminalError } from '../../core/operation.ts'
 import { byShard, closeCluster, copied, isOwner, isSynced, lookAtCluster, shardsOf, type ClusterView } from './cluster-views.ts'
 import { takeSlots } from './cluster-takeover.ts'
 import type { Ground } from './topology.ts'
+import type { NodeHealth } from '../../core/engine.ts'
 import type { NodeRecord } from '../../core/instance.ts'
 
 /** Longer than a handover ever takes. When its control plane dies in the middle, the old master goes on by itself after this. */
@@ -62,4 +64,29 @@ async function handOver(ground: Ground, shard: number, owner: ClusterView, membe
   await all(from, [['CLIENT', 'UNPAUSE']])
   checkpoint('engine.unpaused')
   return `node ${next.node.ordinal} is master of shard ${shard} now`
+}
+
+/** Takes replicas out; a master that goes hands its slots over first. Called while the whole cluster is well. */
+export async function vacate(ground: Ground, leaving: readonly NodeRecord[]): Promise<NodeHealth> {
+  const views = await lookAtCluster(ground)
+  try {
+    const goes = (view: ClusterView): boolean => leaving.some((node) => node.id === view.node.id)
+    for (const [shard, members] of byShard(views, shardsOf(ground.instance, ground.nodes))) {
+      const owner = members.find((view) => isOwner(view.me))
+      if (members.every(goes)) throw new TerminalError(`shard ${shard} has slots: this release moves none, so shards cannot be removed from a cluster`)
+      if (owner && goes(owner)) return { ok: false, reason: await handOver(ground, shard, owner, members.filter((view) => view === owner || !goes(view))) }
+    }
+    const [going, staying] = [views.filter(goes), views.filter((view) => !goes(view))]
+    const unsure = views.find((view) => !view.me)
+    if (unsure) return { ok: false, reason: unsure.silence || `node ${unsure.node.ordinal} is loading its data` }
+    // Dead first, or the others would hear of them again. Whoever is killed here meanwhile finds them dead, and starts them to begin again.
+    await Promise.all(going.map((view) => ground.kill(view.node)))
+    checkpoint('runtime.killed')
+    await Promise.all(staying.map(async ({ session, peers }) => {
+      const known = going.filter(({ me }) => peers.some((peer) => peer.id === me!.id))
+      if (known.length > 0) await all(session!.redis, known.map(({ me }) => ['CLUSTER', 'FORGET', me!.id]))
+    }))
+    checkpoint('engine.forgotten')
+    return { ok: true }
+  } finally { closeCluster(views) }
 }

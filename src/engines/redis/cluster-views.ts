@@ -36,6 +36,8 @@ export interface ClusterView {
   readonly session: Session | null
   /** Why there is no session. */
   readonly silence: string
+  /** Whether it said something, be it only that a script keeps it busy: it does not hang. */
+  readonly answers: boolean
   readonly info: Info
   /** Everybody that it knows, itself included; empty while it is silent or loading. */
   readonly peers: readonly Peer[]
@@ -62,10 +64,10 @@ export function closeCluster(views: readonly ClusterView[]): void {
 async function lookAt(ground: Ground, node: NodeRecord): Promise<ClusterView> {
   const state = ground.states.find((one) => one.id === node.id)!
   const blank = { node, state, info: (): undefined => undefined, peers: [], me: null, serves: false, masterauth: '' }
-  if (state.phase !== 'running') return { ...blank, running: false, session: null, silence: `node ${node.ordinal} does not run` }
+  if (state.phase !== 'running') return { ...blank, running: false, answers: false, session: null, silence: `node ${node.ordinal} does not run` }
   try {
     const session = await openSession(ground.reach(node, state))
-    const seen = { ...blank, running: true, session, silence: '', info: session.info }
+    const seen = { ...blank, running: true, answers: true, session, silence: '', info: session.info }
     if (session.info('loading') !== '0') return seen
     try {
       const [lines, about, auth] = await all(session.redis, [['CLUSTER', 'NODES'], ['CLUSTER', 'INFO'], ['CONFIG', 'GET', 'masterauth']]) as [string, string, string[]]
@@ -75,7 +77,7 @@ async function lookAt(ground: Ground, node: NodeRecord): Promise<ClusterView> {
       session.redis.disconnect()
       throw error
     }
-  } catch (error) { return { ...blank, running: true, session: null, silence: `node ${node.ordinal} does not answer: ${(error as Error).message}` } }
+  } catch (error) { return { ...blank, running: true, answers: (error as Error).name === 'ReplyError', session: null, silence: `node ${node.ordinal} does not answer: ${(error as Error).message}` } }
 }
 
 /** Reads CLUSTER NODES: id, host:port@bus, flags, master, ping, pong, epoch, link, slots. */
@@ -94,6 +96,17 @@ export const isOwner = (peer: Peer | null): boolean => peer !== null && peer.mas
 export const size = (slots: readonly Range[]): number => slots.reduce((sum, [first, last]) => sum + last - first + 1, 0)
 /** A replica that has all that its master has, but for what is on its way. */
 export const isSynced = (view: ClusterView): boolean => view.info('role') === 'slave' && view.info('master_link_status') === 'up' && view.info('master_sync_in_progress') === '0'
+/**
+ * Whether its master sends it what it writes. A link is up as soon as everything was copied, but a master waits for the
+ * replica's first word after that, up to a second, and what it acknowledges meanwhile is nowhere else.
+ */
+export function isFed(replica: ClusterView, master: ClusterView): boolean {
+  const { address, ports } = replica.node
+  for (let n = 0, line = master.info('slave0'); line !== undefined; n += 1, line = master.info(`slave${n}`)) {
+    if (line.includes(`ip=${address},port=${ports['service']},state=online,`)) return Number(/offset=(\d+)/.exec(line)?.[1]) > 0
+  }
+  return false
+}
 export const copied = (view: ClusterView): number => Number(view.info('slave_repl_offset') ?? -1)
 
 /** By which the shard of a node is kept among the grants: it must not change when nodes come or go. */

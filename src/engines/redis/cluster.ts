@@ -1,5 +1,5 @@
 /** A Redis Cluster: shards that each own a part of the slots, each with a master and as many replicas as were ordered. */
-import { choose } from './cluster-roll.ts'
+import { choose, vacate } from './cluster-roll.ts'
 import { arrange } from './cluster-roles.ts'
 import { answering, judgeCluster } from './cluster-judge.ts'
 import { busPort, byShard, closeCluster, lookAtCluster, nodeTimeoutMs, ownerOf, shardsOf, slotCount } from './cluster-views.ts'
@@ -31,7 +31,7 @@ export const cluster: Topology = {
     const views = await lookAtCluster(ground)
     try { return judgeCluster(ground, views) } finally { closeCluster(views) }
   },
-  arrange, choose,
+  arrange, choose, vacate,
   async masters(ground, key) {
     const views = await lookAtCluster(ground)
     try {

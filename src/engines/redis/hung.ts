@@ -10,13 +10,13 @@ const hangsAfterMs = 10_000
 const silentSince = new Map<number, number>()
 
 /** A node as somebody looked at it. */
-export interface Seen { readonly node: NodeRecord; readonly state: NodeState; readonly running: boolean; readonly session: unknown }
+export interface Seen { readonly node: NodeRecord; readonly state: NodeState; readonly running: boolean; /** Be it only that a script keeps it busy. */ readonly answers: boolean }
 
 /** Kills what has been silent for too long, if it may be spared. A sentence when one was killed. */
 export async function endHung<T extends Seen>(ground: Ground, views: readonly T[], spared: (view: T) => boolean): Promise<string | null> {
   for (const view of views) {
     const pid = view.state.identity?.pid ?? 0
-    if (view.session || !view.running) { silentSince.delete(pid); continue }
+    if (view.answers || !view.running) { silentSince.delete(pid); continue }
     const since = silentSince.get(pid) ?? Date.now()
     silentSince.set(pid, since)
     if (Date.now() - since < hangsAfterMs || !spared(view)) continue

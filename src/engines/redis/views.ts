@@ -14,6 +14,8 @@ export interface NodeView {
   readonly session: Session | null
   /** Why there is no session. */
   readonly silence: string
+  /** Whether it said something, be it only that a script keeps it busy: it does not hang. */
+  readonly answers: boolean
   /** INFO, as of the last look. */
   info: Info
   /** Addresses and the port that it listens on. */
@@ -32,18 +34,18 @@ export function close(views: readonly NodeView[]): void {
 async function lookAt(ground: Ground, node: NodeRecord): Promise<NodeView> {
   const state = ground.states.find((one) => one.id === node.id)!
   const blank = { node, state, info: (): undefined => undefined, addresses: [] as readonly string[], port: 0 }
-  if (state.phase !== 'running') return { ...blank, running: false, session: null, silence: `node ${node.ordinal} does not run` }
+  if (state.phase !== 'running') return { ...blank, running: false, answers: false, session: null, silence: `node ${node.ordinal} does not run` }
   try {
     const session = await openSession(ground.reach(node, state))
     try {
-      const view = { ...blank, running: true, session, silence: '', info: session.info }
+      const view = { ...blank, running: true, answers: true, session, silence: '', info: session.info }
       await whereIs(view)
       return view
     } catch (error) {
       session.redis.disconnect()
       throw error
     }
-  } catch (error) { return { ...blank, running: true, session: null, silence: `node ${node.ordinal} does not answer: ${(error as Error).message}` } }
+  } catch (error) { return { ...blank, running: true, answers: (error as Error).name === 'ReplyError', session: null, silence: `node ${node.ordinal} does not answer: ${(error as Error).message}` } }
 }
 
 /** Asks again, for what replication alone changes. */
@@ -105,7 +107,7 @@ export function judge({ instance, progress }: Ground, views: readonly NodeView[]
       progress(`loading its data (${view.info('loading_loaded_perc') ?? '?'} %)`, id)
       return { ok: false, reason: `node ${ordinal} is loading its data (${view.info('loading_loaded_perc') ?? '?'} %)` }
     }
-    if (view.session.refusal && !/^MASTERDOWN/.test(view.session.refusal.message)) return { ok: false, reason: `node ${ordinal} answers ${view.session.refusal.message}` }
+    if (view.session.refusal && !view.session.refusal.message.startsWith('MASTERDOWN')) return { ok: false, reason: `node ${ordinal} answers ${view.session.refusal.message}` }
     const master = id === instance.grants['master']
     if (master !== isMaster(view)) return { ok: false, reason: `node ${ordinal} has the role ${view.info('role')}, not ${master ? 'master' : 'replica'}` }
     if (master !== holds(view, service!)) return { ok: false, reason: master ? `the master, node ${ordinal}, does not listen on ${service!.address}:${service!.port}` : `node ${ordinal} listens on the master's address` }
