@@ -7,6 +7,7 @@ import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { redisClusterScenarios } from './cluster.ts'
 import { freezeControlPlane, nodeBlow, redisHaNodeScenarios, redisHaScenarios } from './ha.ts'
 import { kafkaScenarios, redisScenarios, type Scenario } from './scenarios.ts'
 import { sweep, type Blow, type Point } from './sweep.ts'
@@ -15,7 +16,7 @@ import { sweep, type Blow, type Point } from './sweep.ts'
 interface Row { readonly scenarios: readonly Scenario[]; readonly blow?: Blow; readonly every?: number }
 const rows: readonly Row[] = [
   // The control plane is killed.
-  { scenarios: redisScenarios }, { scenarios: kafkaScenarios }, { scenarios: redisHaScenarios },
+  { scenarios: redisScenarios }, { scenarios: kafkaScenarios }, { scenarios: redisHaScenarios }, { scenarios: redisClusterScenarios },
   { scenarios: redisHaNodeScenarios, blow: freezeControlPlane },
   // A node is hit.
   { scenarios: redisHaNodeScenarios, blow: nodeBlow('kill', 'master') }, { scenarios: redisHaNodeScenarios, blow: nodeBlow('kill', 'next master') },

@@ -7,15 +7,11 @@ import { checkpoint } from '../../core/checkpoint.ts'
 import { TerminalError } from '../../core/operation.ts'
 import { account, all } from './client.ts'
 import { handOver } from './handover.ts'
+import { endHung } from './hung.ts'
 import { close, copyFrom, descendsFrom, holds, isLinked, isMaster, judge, leave, lookAgain, lookAtAll, move, offsetOf, take, type NodeView } from './views.ts'
 import type { Grants, NodeRecord } from '../../core/instance.ts'
 import type { NodeHealth } from '../../core/engine.ts'
 import type { Ground } from './topology.ts'
-
-/** A server that answers nothing for this long hangs; others have its data, so it is killed. A long script answers BUSY after 5 s. */
-const hangsAfterMs = 10_000
-/** Since when a process has not answered, by pid. */
-const silentSince = new Map<number, number>()
 
 /** By which a replica's priority is kept among the grants; 0: never a master, 100 unless said. */
 export const priorityGrant = (nodeId: string): string => `priority ${nodeId}`
@@ -61,7 +57,8 @@ async function arrangeRoles(ground: Ground, views: readonly NodeView[]): Promise
     await record(withMaster(grants, better))
     master = better
   }
-  const hung = await endHung(ground, views, grants)
+  // A replica always may; the master only when another one has its data.
+  const hung = await endHung(ground, views, (view) => view.node.id !== grants['master'] || successor(views.filter((other) => other !== view), grants) !== undefined)
   if (hung) return { ok: false, reason: hung }
   if (!master.session) return { ok: false, reason: master.silence }
   if (master.info('loading') === '1') return { ok: false, reason: `node ${master.node.ordinal} is loading its data (${master.info('loading_loaded_perc') ?? '?'} %)` }
@@ -105,23 +102,6 @@ function reconsider(views: readonly NodeView[], grants: Grants, granted: NodeVie
   if (isMaster(granted) || former.length === 0 || former.some((view) => view.running)) return null
   const next = successor(views, grants)
   return next && next !== granted && (isMaster(next) || offsetOf(next) > offsetOf(granted)) ? next : null
-}
-
-/** Kills what has been silent for too long, if others have its data. A sentence when one was killed. */
-async function endHung(ground: Ground, views: readonly NodeView[], grants: Grants): Promise<string | null> {
-  for (const view of views) {
-    const pid = view.state.identity?.pid ?? 0
-    if (view.answers || !view.running) { silentSince.delete(pid); continue }
-    const since = silentSince.get(pid) ?? Date.now()
-    silentSince.set(pid, since)
-    if (Date.now() - since < hangsAfterMs || !successor(views.filter((other) => other !== view), grants) && view.node.id === grants['master']) continue
-    silentSince.delete(pid)
-    ground.progress('hangs, and is killed', view.node.id)
-    await ground.kill(view.node)
-    checkpoint('runtime.killed')
-    return `node ${view.node.ordinal} did not answer for ${hangsAfterMs / 1000} s and was killed`
-  }
-  return null
 }
 
 /** Who has the most of a dead master's data; nobody who was still copying when it died. */

@@ -1,11 +1,9 @@
 /** One master, one to four replicas, one address for writers that follows the master, and one for readers. */
-import { account } from './client.ts'
 import { arrange, choose, swap, vacate } from './failover.ts'
+import { copying } from './replication.ts'
 import { close, judge, lookAtAll } from './views.ts'
 import type { Endpoint } from '../../core/instance.ts'
 import type { Topology } from './topology.ts'
-
-const mib = 1024 * 1024
 
 export const ha: Topology = {
   ports: { service: 6379 }, endpoints: { service: 6379, readonly: 6379 },
@@ -16,12 +14,8 @@ export const ha: Topology = {
   },
   configuration: ({ spec }, node) => [
     // A replica of nobody: it keeps its data, takes no write, and waits to be told what it is. Nobody listens on port 1.
-    `replicaof ${node.address} 1`, `masteruser ${account}`,
-    `replica-announce-ip ${node.address}`, `replica-announce-port ${node.ports['service']}`, `bind-source-addr ${node.address}`,
-    // The stock 5 s are for more replicas to join one transfer; here one waits for each.
-    'repl-diskless-sync yes', 'repl-diskless-sync-delay 0',
-    // A replica that was away for a moment goes on where it was, instead of copying everything.
-    `repl-backlog-size ${Math.max(mib, Math.min(64 * mib, Math.floor(spec.memoryBytes / 16)))}`,
+    `replicaof ${node.address} 1`, `replica-announce-ip ${node.address}`, `replica-announce-port ${node.ports['service']}`,
+    ...copying(spec, node),
   ],
   roles({ endpoints, grants }, nodes) {
     const master = nodes.find((node) => node.id === grants['master']) ?? nodes[0]

@@ -44,7 +44,7 @@ function configuration(instance: Instance, node: NodeRecord, secrets: RedisSecre
     ...topologyOf(instance.spec).configuration(instance, node),
     `maxmemory ${Math.floor(memoryBytes / shards)}`, `maxmemory-policy ${parameters['maxmemory-policy'] ?? 'volatile-lru'}`,
     ...Object.entries(renamedCommands).map(([from, to]) => `rename-command ${from} ${to}`),
-    `user default on ${password === null ? 'nopass' : aclHash(password)} ~* &* +@all ${withheld}`,
+    `user default on ${password === null ? 'nopass' : aclHash(password)} ~* &* +@all ${[withheld, topologyOf(instance.spec).withheld ?? ''].join(' ').trim()}`,
     `user ${account} on ${aclHash(secrets.account(instance.id))} ~* &* +@all`,
     '',
   ].join('\n')

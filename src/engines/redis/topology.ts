@@ -22,6 +22,8 @@ export interface Topology {
   doors(instance: Instance, node: NodeRecord): readonly Endpoint[]
   /** Lines of redis.conf that this topology needs. No line may name a role. */
   configuration(instance: Instance, node: NodeRecord): readonly string[]
+  /** ACL rules that keep customers from taking a node out of this topology. */
+  readonly withheld?: string
   /** Whether every node is well and in the role that was granted. Every node runs. Never throws for an unhealthy one. */
   probe(ground: Ground): Promise<NodeHealth>
   arrange?(ground: Ground): Promise<NodeHealth>

@@ -1,0 +1,61 @@
+/** Whether a Redis Cluster is what was ordered: all slots, seen alike by everybody, and every replica beside its master. */
+import { byShard, isFed, isOwner, isSynced, placeOf, shardsOf, size, slotCount, type ClusterView } from './cluster-views.ts'
+import type { NodeHealth } from '../../core/engine.ts'
+import type { Ground } from './topology.ts'
+
+export function judgeCluster({ instance, nodes, progress }: Ground, views: readonly ClusterView[]): NodeHealth {
+  const not = (reason: string): NodeHealth => ({ ok: false, reason })
+  const silent = answering(views)
+  if (silent) return not(silent)
+  for (const { node, me, peers, session } of views) {
+    if (session!.refusal) return not(`node ${node.ordinal} answers ${session!.refusal.message}`)
+    const stranger = nodes.find((other) => !peers.some((peer) => peer.place === placeOf(other)))
+    if (stranger) return not(`node ${node.ordinal} has not met node ${stranger.ordinal} yet`)
+    const doubted = peers.find((peer) => peer.flags.some((flag) => flag.startsWith('fail') || flag === 'handshake' || flag === 'noaddr'))
+    if (doubted) return not(`node ${node.ordinal} sees ${doubted.place} as ${doubted.flags.join()}`)
+    if (me!.moving.length > 0) return not(`slots of node ${node.ordinal} are on their way`)
+  }
+  const reason = slotsAgree(views) ?? inShards(views, shardsOf(instance, nodes), progress)
+  if (reason) return not(reason)
+  const waiting = views.find((view) => !view.serves)
+  return waiting ? not(`node ${waiting.node.ordinal} waits for the cluster before it takes commands`) : { ok: true }
+}
+
+/** Why not everybody can be asked; null when they can. */
+export function answering(views: readonly ClusterView[]): string | null {
+  const silent = views.find((view) => !view.session)
+  if (silent) return silent.silence
+  const loading = views.find((view) => !view.me)
+  return loading ? `node ${loading.node.ordinal} is loading its data (${loading.info('loading_loaded_perc') ?? '?'} %)` : null
+}
+
+function slotsAgree(views: readonly ClusterView[]): string | null {
+  const beliefs = views.map(({ peers }) => peers.filter((peer) => peer.slots.length > 0).map((peer) => `${peer.id} ${peer.epoch} ${peer.slots.join(' ')}`).toSorted().join('\n'))
+  const other = beliefs.findIndex((belief) => belief !== beliefs[0])
+  if (other >= 0) return `nodes ${views[0]!.node.ordinal} and ${views[other]!.node.ordinal} see the slots differently`
+  const owners = views[0]!.peers.filter((peer) => peer.slots.length > 0)
+  const covered = owners.reduce((sum, peer) => sum + size(peer.slots), 0)
+  if (covered < slotCount) return `${slotCount - covered} slots belong to nobody`
+  return new Set(owners.map((peer) => peer.epoch)).size < owners.length ? 'two masters have the same epoch' : null
+}
+
+function inShards(views: readonly ClusterView[], shards: ReadonlyMap<string, number>, progress: Ground['progress']): string | null {
+  for (const [shard, members] of byShard(views, shards)) {
+    const masters = members.filter((view) => isOwner(view.me))
+    if (masters.length !== 1) return `${masters.length === 0 ? 'nobody' : 'more than one node'} of shard ${shard} owns slots`
+    progress(`master of shard ${shard}`, masters[0]!.node.id)
+    for (const view of members.filter((one) => one !== masters[0])) {
+      if (view.me!.master !== masters[0]!.me!.id) return `node ${view.node.ordinal} does not follow the master of shard ${shard}, node ${masters[0]!.node.ordinal}`
+      if (!isSynced(view)) {
+        const copying = view.info('master_sync_in_progress') === '1'
+        progress(copying ? 'copying the data from the master' : 'connecting to the master', view.node.id)
+        return `node ${view.node.ordinal} is ${copying ? 'copying the data from the master' : 'not connected to the master'}`
+      }
+      if (!isFed(view, masters[0]!)) return `node ${view.node.ordinal} has copied the data, and its master does not send it more yet`
+      // By this it is known as a successor. A master takes a new id when its first replica comes, maybe after it was asked.
+      if (view.info('master_replid') !== masters[0]!.info('master_replid')) return `node ${view.node.ordinal} and its master give different replication ids`
+      progress(`replica of shard ${shard}`, view.node.id)
+    }
+  }
+  return null
+}

@@ -1,0 +1,143 @@
+/** What the nodes of a Redis Cluster are now, each seen through one open session, and what each of them believes of the others. */
+import { all, openSession, type Info, type Session } from './client.ts'
+import type { Ground } from './topology.ts'
+import type { Instance, NodeRecord } from '../../core/instance.ts'
+import type { NodeState } from '../../core/runtime.ts'
+
+/** All of the key space. */
+export const slotCount = 16_384
+/**
+ * After so long of silence the others doubt a node, and elect its replica some 1 to 4 s later: that is what happens while
+ * no control plane is up, and to masters that hang. A script is called slow after 5 s; a shorter time would depose masters
+ * for scripts that Redis itself finds normal, and with them the writes that had not been copied.
+ */
+export const nodeTimeoutMs = 5000
+
+/** One node as another one, or itself, believes it to be: a line of CLUSTER NODES. */
+export interface Peer {
+  readonly id: string
+  /** Host, port and bus port, as announced. */
+  readonly place: string
+  readonly flags: readonly string[]
+  /** The id of the master that it copies; null for a master. */
+  readonly master: string | null
+  readonly epoch: number
+  readonly slots: readonly Range[]
+  /** Slots on their way, as the node itself writes them: `[93->-id]`, `[77-<-id]`. */
+  readonly moving: readonly string[]
+}
+export type Range = readonly [first: number, last: number]
+
+export interface ClusterView {
+  readonly node: NodeRecord
+  readonly state: NodeState
+  readonly running: boolean
+  /** Null: it does not run, or does not answer. */
+  readonly session: Session | null
+  /** Why there is no session. */
+  readonly silence: string
+  /** Whether it said something, be it only that a script keeps it busy: it does not hang. */
+  readonly answers: boolean
+  readonly info: Info
+  /** Everybody that it knows, itself included; empty while it is silent or loading. */
+  readonly peers: readonly Peer[]
+  readonly me: Peer | null
+  /** Whether it takes commands about keys. */
+  readonly serves: boolean
+  readonly masterauth: string
+}
+
+/** The bus has a port of its own even where a customer gave the service that one. */
+export function busPort({ ports }: Pick<NodeRecord, 'ports'>): number { return ports['bus'] === ports['service'] ? ports['bus']! + 1 : ports['bus']! }
+
+/** How the others write where this node is. */
+export function placeOf(node: NodeRecord): string { return `${node.address}:${node.ports['service']}@${busPort(node)}` }
+
+export async function lookAtCluster(ground: Ground): Promise<ClusterView[]> {
+  return Promise.all(ground.nodes.map((node) => lookAt(ground, node)))
+}
+
+export function closeCluster(views: readonly ClusterView[]): void {
+  for (const view of views) view.session?.redis.disconnect()
+}
+
+async function lookAt(ground: Ground, node: NodeRecord): Promise<ClusterView> {
+  const state = ground.states.find((one) => one.id === node.id)!
+  const blank = { node, state, info: (): undefined => undefined, peers: [], me: null, serves: false, masterauth: '' }
+  if (state.phase !== 'running') return { ...blank, running: false, answers: false, session: null, silence: `node ${node.ordinal} does not run` }
+  try {
+    const session = await openSession(ground.reach(node, state))
+    const seen = { ...blank, running: true, answers: true, session, silence: '', info: session.info }
+    if (session.info('loading') !== '0') return seen
+    try {
+      const [lines, about, auth] = await all(session.redis, [['CLUSTER', 'NODES'], ['CLUSTER', 'INFO'], ['CONFIG', 'GET', 'masterauth']]) as [string, string, string[]]
+      const peers = readPeers(lines)
+      return { ...seen, peers, me: peers.find((peer) => peer.flags.includes('myself'))!, serves: about.includes('cluster_state:ok'), masterauth: auth[1]! }
+    } catch (error) {
+      session.redis.disconnect()
+      throw error
+    }
+  } catch (error) { return { ...blank, running: true, answers: (error as Error).name === 'ReplyError', session: null, silence: `node ${node.ordinal} does not answer: ${(error as Error).message}` } }
+}
+
+/** Reads CLUSTER NODES: id, host:port@bus, flags, master, ping, pong, epoch, link, slots. */
+export function readPeers(text: string): Peer[] {
+  return text.split('\n').filter(Boolean).map((line) => {
+    const [id, place, flags, master, , , epoch, , ...slots] = line.trim().split(' ') as [string, string, string, string, string, string, string, string, ...string[]]
+    return {
+      id, place: place.split(',')[0]!, flags: flags.split(','), master: master === '-' ? null : master, epoch: Number(epoch),
+      slots: slots.filter((slot) => !slot.startsWith('[')).map((slot) => { const [first, last] = slot.split('-').map(Number) as [number, number?]; return [first, last ?? first] as const }),
+      moving: slots.filter((slot) => slot.startsWith('[')),
+    }
+  })
+}
+
+export const isOwner = (peer: Peer | null): boolean => peer !== null && peer.master === null && peer.slots.length > 0
+export const size = (slots: readonly Range[]): number => slots.reduce((sum, [first, last]) => sum + last - first + 1, 0)
+/** A replica that has all that its master has, but for what is on its way. */
+export const isSynced = (view: ClusterView): boolean => view.info('role') === 'slave' && view.info('master_link_status') === 'up' && view.info('master_sync_in_progress') === '0'
+/**
+ * Whether its master sends it what it writes. A link is up as soon as everything was copied, but a master waits for the
+ * replica's first word after that, up to a second, and what it acknowledges meanwhile is nowhere else.
+ */
+export function isFed(replica: ClusterView, master: ClusterView): boolean {
+  const { address, ports } = replica.node
+  for (let n = 0, line = master.info('slave0'); line !== undefined; n += 1, line = master.info(`slave${n}`)) {
+    if (line.includes(`ip=${address},port=${ports['service']},state=online,`)) return Number(/offset=(\d+)/.exec(line)?.[1]) > 0
+  }
+  return false
+}
+export const copied = (view: ClusterView): number => Number(view.info('slave_repl_offset') ?? -1)
+
+/** By which the master of a shard was last seen; for people, for the cluster itself knows best. */
+export const masterGrant = (shard: number): string => `master ${shard}`
+/** By which the shard of a node is kept among the grants: it must not change when nodes come or go. */
+export const shardGrant = (nodeId: string): string => `shard ${nodeId}`
+
+/**
+ * The shard of each node, by node id. What was granted stays; the others, in the order of their ordinals, fill up the
+ * first shard that has too few: at the creation node n is of shard n / replicas, and later the same rule serves more
+ * replicas of the old shards as well as whole new shards.
+ */
+export function shardsOf({ grants, spec }: Pick<Instance, 'grants' | 'spec'>, nodes: readonly NodeRecord[]): ReadonlyMap<string, number> {
+  const shards = new Map<string, number>()
+  const members = new Map<number, number>()
+  const join = (node: NodeRecord, shard: number): void => { shards.set(node.id, shard); members.set(shard, (members.get(shard) ?? 0) + 1) }
+  for (const node of nodes) if (grants[shardGrant(node.id)] !== undefined) join(node, Number(grants[shardGrant(node.id)]))
+  for (const node of nodes.filter((one) => !shards.has(one.id)).toSorted((a, b) => a.ordinal - b.ordinal)) {
+    let shard = 0
+    while ((members.get(shard) ?? 0) >= spec.replicas) shard += 1
+    join(node, shard)
+  }
+  return shards
+}
+
+/** Nodes grouped by shard, in the order of shards and ordinals. */
+export function byShard<T extends { readonly node: NodeRecord }>(views: readonly T[], shards: ReadonlyMap<string, number>): (readonly [shard: number, members: readonly T[]])[] {
+  return [...Map.groupBy(views, (view) => shards.get(view.node.id)!)].map(([shard, members]) => [shard, members.toSorted((a, b) => a.node.ordinal - b.node.ordinal)] as const).toSorted(([a], [b]) => a - b)
+}
+
+/** Who of a shard owns its slots, by its own word; the newest word when two say so. */
+export function ownerOf(members: readonly ClusterView[]): ClusterView | undefined {
+  return members.filter((view) => isOwner(view.me)).toSorted((a, b) => b.me!.epoch - a.me!.epoch)[0]
+}
