@@ -14,6 +14,8 @@ import type { Ground } from './topology.ts'
 
 /** A server that answers nothing for this long hangs; others have its data, so it is killed. A long script answers BUSY after 5 s. */
 const hangsAfterMs = 10_000
+/** The same for a master whose data nobody else has: it comes back from its file, which takes its time, so it gets more. Without a file it is waited for. */
+const hangsAloneAfterMs = 30_000
 /** Since when a process has not answered, by pid. */
 const silentSince = new Map<number, number>()
 
@@ -105,19 +107,21 @@ function reconsider(views: readonly NodeView[], grants: Grants, granted: NodeVie
   return next && next !== granted && (isMaster(next) || offsetOf(next) > offsetOf(granted)) ? next : null
 }
 
-/** Kills what has been silent for too long, if others have its data. A sentence when one was killed. */
+/** Kills what has been silent for too long, if others have its data or its file has. A sentence when one was killed. */
 async function endHung(ground: Ground, views: readonly NodeView[], grants: Grants): Promise<string | null> {
   for (const view of views) {
     const pid = view.state.identity?.pid ?? 0
     if (view.answers || !view.running) { silentSince.delete(pid); continue }
     const since = silentSince.get(pid) ?? Date.now()
     silentSince.set(pid, since)
-    if (Date.now() - since < hangsAfterMs || !successor(views.filter((other) => other !== view), grants) && view.node.id === grants['master']) continue
+    const needed = view.node.id === grants['master'] && !successor(views.filter((other) => other !== view), grants)
+    const patienceMs = !needed ? hangsAfterMs : ground.instance.spec.parameters['appendonly'] === 'no' ? Infinity : hangsAloneAfterMs
+    if (Date.now() - since < patienceMs) continue
     silentSince.delete(pid)
     ground.progress('hangs, and is killed', view.node.id)
     await ground.kill(view.node)
     checkpoint('runtime.killed')
-    return `node ${view.node.ordinal} did not answer for ${hangsAfterMs / 1000} s and was killed`
+    return `node ${view.node.ordinal} did not answer for ${patienceMs / 1000} s and was killed`
   }
   return null
 }
