@@ -193,6 +193,11 @@ const recovery = (nodes: number, whose: 'master' | 'replica'): Scenario => scena
     await sleep(700)
     return { status: 200, text: '', json: null, headers: new Headers() } satisfies Answer
   },
+  async after(server, ground, _accepted, struck) {
+    if (whose === 'replica' || struck) return
+    const roles = await rolesOf(ground.doors)
+    assert.equal(roles.get(nodePid(server.home, ground.id, ground.master)), 'slave', 'the role did not move from the master that was killed')
+  },
 })
 
 const flush = (nodes: number): Scenario => ({

@@ -18,8 +18,8 @@ export interface Blow {
 
 const endOfControlPlane: Blow = { name: 'kill', node: false, async order() { return 'end' } }
 
-/** The longest an operation may need after the control plane is back. */
-const settledWithinMs = 60_000
+/** The longest an operation may need after the control plane is back, a frozen node that was killed after 30 s included. */
+const settledWithinMs = 90_000
 /** No action passes this many checkpoints, not on three nodes. */
 const mostPoints = 200
 

@@ -10,7 +10,7 @@ import { all } from './client.ts'
 import { answering, judgeCluster } from './cluster-judge.ts'
 import { busPort, byShard, closeCluster, copied, isOwner, isSynced, lookAtCluster, masterGrant, ownerOf, placeOf, shardGrant, shardsOf, slotCount, type ClusterView } from './cluster-views.ts'
 import { takeSlots } from './cluster-takeover.ts'
-import { endHung } from './hung.ts'
+import { endHung, hangsAfterMs } from './hung.ts'
 import type { NodeHealth } from '../../core/engine.ts'
 import type { Ground } from './topology.ts'
 import type { Grants } from '../../core/instance.ts'
@@ -81,7 +81,7 @@ async function takeOver(ground: Ground, views: readonly ClusterView[], lookedAt:
     const [shard, members] = shards.find(([, all]) => all.includes(view))!
     const others = members.filter((one) => one !== view)
     // A replica may; so may a master, when its replica was elected or can be promoted.
-    return ownerOf(others) !== undefined || successor(others, grants[replidGrant(shard)], view) !== undefined
+    return ownerOf(others) !== undefined || successor(others, grants[replidGrant(shard)], view) !== undefined ? hangsAfterMs : Infinity
   })
 }
 

@@ -7,7 +7,7 @@ import { checkpoint } from '../../core/checkpoint.ts'
 import { TerminalError } from '../../core/operation.ts'
 import { account, all } from './client.ts'
 import { handOver } from './handover.ts'
-import { endHung } from './hung.ts'
+import { endHung, hangsAfterMs, hangsAloneAfterMs } from './hung.ts'
 import { close, copyFrom, descendsFrom, holds, isLinked, isMaster, judge, leave, lookAgain, lookAtAll, move, offsetOf, take, type NodeView } from './views.ts'
 import type { Grants, NodeRecord } from '../../core/instance.ts'
 import type { NodeHealth } from '../../core/engine.ts'
@@ -57,8 +57,10 @@ async function arrangeRoles(ground: Ground, views: readonly NodeView[]): Promise
     await record(withMaster(grants, better))
     master = better
   }
-  // A replica always may; the master only when another one has its data.
-  const hung = await endHung(ground, views, (view) => view.node.id !== grants['master'] || successor(views.filter((other) => other !== view), grants) !== undefined)
+  const hung = await endHung(ground, views, (view) => {
+    const needed = view.node.id === grants['master'] && !successor(views.filter((other) => other !== view), grants)
+    return !needed ? hangsAfterMs : ground.instance.spec.parameters['appendonly'] === 'no' ? Infinity : hangsAloneAfterMs
+  })
   if (hung) return { ok: false, reason: hung }
   if (!master.session) return { ok: false, reason: master.silence }
   if (master.info('loading') === '1') return { ok: false, reason: `node ${master.node.ordinal} is loading its data (${master.info('loading_loaded_perc') ?? '?'} %)` }

@@ -149,6 +149,8 @@ export function judge({ instance, progress }: Ground, views: readonly NodeView[]
     if (view.session.refusal && !view.session.refusal.message.startsWith('MASTERDOWN')) return { ok: false, reason: `node ${ordinal} answers ${view.session.refusal.message}` }
     const master = id === instance.grants['master']
     if (master !== isMaster(view)) return { ok: false, reason: `node ${ordinal} has the role ${view.info('role')}, not ${master ? 'master' : 'replica'}` }
+    // A master without history takes a new id when its first replica comes, and with the old one on record no replica could succeed it.
+    if (master && view.info('master_replid') !== instance.grants['replid']) return { ok: false, reason: `the replication id of node ${ordinal} is not on record yet` }
     if (master !== holds(view, service!)) return { ok: false, reason: master ? `the master, node ${ordinal}, does not listen on ${service!.address}:${service!.port}` : `node ${ordinal} listens on the master's address` }
     if (!master && !isLinked(view)) {
       const copying = view.info('master_sync_in_progress') === '1'
