@@ -27,9 +27,9 @@ const v2: Form = { actions: ['restart', 'delete', 'soft_restart'], allFailure: '
 const v1: Form = { actions: ['restart', 'delete'], allFailure: 'allFailure' }
 
 const rows: readonly (readonly [Route['method'], string, Handle])[] = [
-  ['POST', '/v2/kafka/:project_id/instances', create],
-  ['POST', '/v2/:project_id/kafka/instances', create],
-  ['POST', '/v2/:project_id/instances', create],
+  ['POST', '/v2/kafka/:project_id/instances', (plane, call, caller) => create(plane, call, caller, { old: false })],
+  ['POST', '/v2/:project_id/kafka/instances', (plane, call, caller) => create(plane, call, caller, { old: false })],
+  ['POST', '/v2/:project_id/instances', (plane, call, caller) => create(plane, call, caller, { old: true })],
   ['GET', '/v2/:project_id/instances', list],
   ['POST', '/v2/:project_id/instances/action', (plane, call, caller) => act(plane, call, caller, v2)],
   ['POST', '/v1.0/:project_id/instances/action', (plane, call, caller) => act(plane, call, caller, v1)],
@@ -48,10 +48,10 @@ function bodyOf(call: Call): Body | Refused {
   return body === 'bad' ? refused('DMS.00400005') : body
 }
 
-async function create(plane: ControlPlane, call: Call, caller: Caller): Promise<Reply | Refused> {
+async function create(plane: ControlPlane, call: Call, caller: Caller, form: { readonly old: boolean }): Promise<Reply | Refused> {
   const body = bodyOf(call)
   if (isRefused(body)) return body
-  const wish = readCreate(body as Body, caller)
+  const wish = readCreate(body as Body, caller, form)
   if (isRefused(wish)) return wish
   const views = await plane.create(wish)
   if ('kind' in views) return refused(views.kind === 'no room' ? 'DMS.00400055' : 'DMS.00400008', views.reason)
