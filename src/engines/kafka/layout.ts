@@ -80,7 +80,12 @@ function serverProperties(instance: Instance, node: NodeRecord, nodes: readonly 
  */
 const alone = { 'broker.session.timeout.ms': '2500', 'broker.heartbeat.interval.ms': '500' } as const
 
-const together = {} as const
+/**
+ * Of several brokers a dead one's partitions get new leaders when its session has ended, so a shorter one is a shorter gap
+ * for producers: 9.8 s with the stock session, 4.1 with this; and the broker was back after 10 to 20 s, and after 7 to 10.
+ * No less: four brokers and their neighbours on two busy cores must not be late for it.
+ */
+const together = { 'broker.session.timeout.ms': '4000', 'broker.heartbeat.interval.ms': '1000' } as const
 
 const logging = {
   'log4j.rootLogger': 'INFO, out', 'log4j.appender.out': 'org.apache.log4j.ConsoleAppender',
