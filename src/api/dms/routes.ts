@@ -2,6 +2,7 @@
 import { onlyRefusal, readBatch, refusalCode, results, type Form } from './batch.ts'
 import { readCreate } from './create.ts'
 import { dmsError, isRefused, refuseDms, refused, type Refused } from './errors.ts'
+import { readExtend } from './extend.ts'
 import { readList, readTaskPage } from './queries.ts'
 import { instanceBody, task } from './translate.ts'
 import { noContent, ok, type Call, type Caller, type Reply, type Route, type Service } from '../http.ts'
@@ -35,6 +36,9 @@ const rows: readonly (readonly [Route['method'], string, Handle])[] = [
   ['POST', '/v1.0/:project_id/instances/action', (plane, call, caller) => act(plane, call, caller, v1)],
   ['GET', '/v2/:project_id/instances/:instance_id', show],
   ['DELETE', '/v2/:project_id/instances/:instance_id', deleteOne],
+  ['POST', '/v2/kafka/:project_id/instances/:instance_id/extend', extend],
+  ['POST', '/v2/:project_id/kafka/instances/:instance_id/extend', extend],
+  ['POST', '/v2/:project_id/instances/:instance_id/extend', extend],
   ['GET', '/v2/:project_id/instances/:instance_id/tasks', listTasks],
   ['GET', '/v2/:project_id/instances/:instance_id/tasks/:task_id', showTask],
 ]
@@ -78,6 +82,21 @@ async function deleteOne(plane: ControlPlane, call: Call, caller: Caller): Promi
   if (id === null) return refused('DMS.00400061')
   const [answer] = await plane.submit({ caller, engine: 'kafka', action: 'delete', ids: [id] })
   return answer && 'refusal' in answer ? refused(refusalCode('delete', answer.refusal)) : noContent
+}
+
+async function extend(plane: ControlPlane, call: Call, caller: Caller): Promise<Reply | Refused> {
+  const id = uuid(call.params['instance_id'])
+  if (id === null) return refused('DMS.00400061')
+  const body = bodyOf(call)
+  if (isRefused(body)) return body
+  const view = await plane.get(caller.projectId, 'kafka', id)
+  if (!view) return unknown
+  const brokers = readExtend(body as Body, view)
+  if (isRefused(brokers)) return brokers
+  const answer = await plane.resize({ caller, engine: 'kafka', id, shards: 1, replicas: brokers as number, leaving: [] })
+  if (typeof answer === 'string') return refused('DMS.00400055', answer)
+  // While another job runs as well: it is the code on which clients wait and try again.
+  return 'refusal' in answer ? refused(answer.refusal.kind === 'unknown' ? 'DMS.00404022' : 'DMS.00400026') : ok({ job_id: answer.operation.id })
 }
 
 async function act(plane: ControlPlane, call: Call, caller: Caller, form: Form): Promise<Reply | Refused> {
