@@ -1,6 +1,6 @@
 /** What the crash sweep does to an instance, and what must be true afterwards, whenever the control plane was killed. */
 import assert from 'node:assert/strict'
-import { existsSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { client, isAlive, kafkaBody, nodePid, redisBody, sleep, starts, until, type Answer, type Server } from '../support/server.ts'
 import { withKafka } from '../support/kafka.ts'
 
@@ -8,6 +8,8 @@ import { withKafka } from '../support/kafka.ts'
 export interface Scenario {
   readonly name: string
   readonly service: 'dcs' | 'dms'
+  /** For what takes longer than the sweep allows for. */
+  readonly settlesWithinMs?: number
   /** Makes the ground: an instance with data, unless the action is a creation. */
   prepare(server: Server): Promise<Ground>
   /** Sends the request. It may never answer. */
@@ -207,3 +209,37 @@ export const kafkaScenarios: readonly Scenario[] = [
   kafkaAllFailed('v2'),
   kafkaAllFailed('v1.0'),
 ]
+
+const brokers = [0, 1, 2] as const
+const startsOfAll = (server: Server, id: string): number[] => brokers.map((n) => [...readFileSync(`${server.home}/nodes/${id}-${n}/log`, 'utf8').matchAll(kafkaStarted)].length)
+const startsBefore = new WeakMap<Ground, readonly number[]>()
+
+/** Every broker is restarted once, or at most once where nobody was told so; what was acknowledged is there, on all three. */
+const kafkaClusterRestart = (action: 'restart' | 'soft_restart'): Scenario => ({
+  name: `kafka cluster ${action}`, service: 'dms',
+  // Three brokers one after another, on a machine that sweeps other things meanwhile.
+  settlesWithinMs: 240_000,
+  async prepare(server) {
+    const id = await server.createKafka('swept-cluster', { product_id: 'c6.2u4g.cluster', broker_num: 3, storage_space: 300 })
+    const instance = await server.running('dms', id, 120_000)
+    await withKafka(instance, async (kafka) => {
+      await kafka.create('kept', { replicas: 3 })
+      await kafka.send('kept', 'yes')
+    })
+    const ground: Ground = { id, instance, starts: 0, pid: 0 }
+    startsBefore.set(ground, startsOfAll(server, id))
+    return ground
+  },
+  act: (server, { id }) => server.dms('POST', '/instances/action', { action, instances: [id] }),
+  async verify(server, ground, accepted) {
+    const instance = await server.running('dms', ground.id, 120_000)
+    const now = startsOfAll(server, ground.id)
+    for (const n of brokers) once(startsBefore.get(ground)![n]!, now[n]!, accepted)
+    await withKafka(instance, async (kafka) => {
+      assert.deepEqual(await kafka.read('kept', 1), ['yes'])
+      await until('all replicas', async () => (await kafka.partitions('kept'))[0]!.isr.length === 3, 60_000, 50)
+    })
+  },
+})
+
+export const kafkaClusterScenarios: readonly Scenario[] = [kafkaClusterRestart('restart'), kafkaClusterRestart('soft_restart')]

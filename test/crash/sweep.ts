@@ -59,7 +59,7 @@ async function settled(server: Server, scenario: Scenario): Promise<void> {
   await until(`${scenario.name} to settle`, async () => {
     const { json } = await server.call('console', 'GET', '/v1/operations?open=true')
     return json?.operations?.length === 0
-  }, settledWithinMs, 20)
+  }, scenario.settlesWithinMs ?? settledWithinMs, 20)
 }
 
 /** Nothing is in flight that would use up checkpoints. */

@@ -22,7 +22,7 @@ export interface Ground {
   readonly errors: object[]
   readonly clock: { now: number }
   /** An instance as if it had been there before; `open` is its unfinished action. */
-  seed(engine: EngineName, more?: { status?: 'createfailed' | 'running' | 'error'; open?: Action; version?: string; project?: string; name?: string }): string
+  seed(engine: EngineName, more?: { status?: 'createfailed' | 'running' | 'error'; open?: Action; version?: string; project?: string; name?: string; /** A Kafka cluster of so many. */ brokers?: number }): string
   /** Makes every further wish fail like a database that is gone. */
   breakPlane(): void
   token(scope?: object): Promise<string>
@@ -80,7 +80,14 @@ export async function ground(): Promise<Ground> {
         return { id, operation }
       })
     },
-    async resize() { return 'no room' },
+    async resize(wish) {
+      const one = inProject(wish.caller.projectId, wish.engine).find((each) => each.instance.id === wish.id)
+      const refusal = one ? refusalOf('extend', one.instance, one.open, { flush: false, swap: true }) : { kind: 'unknown' as const }
+      if (refusal) return { id: wish.id, refusal }
+      wishes.push({ action: 'extend', id: wish.id, shards: wish.shards, replicas: wish.replicas })
+      one!.open = operationOf(one!.instance, 'extend')
+      return { id: wish.id, operation: one!.open }
+    },
     async cancel() { return 'unknown' },
     async deleteFailed(wish) {
       const failed = inProject(wish.caller.projectId, wish.engine).filter((one) => viewOf(one).status === 'createfailed')
@@ -119,12 +126,12 @@ export async function ground(): Promise<Ground> {
 
   const self: Ground = {
     listening, base, wishes, errors, clock,
-    seed(engine, { status = 'running', open, version, project = projectId, name = 'seeded' } = {}) {
+    seed(engine, { status = 'running', open, version, project = projectId, name = 'seeded', brokers = 1 } = {}) {
       const facts = { readyAt: status === 'createfailed' ? null : clock.now, health: status === 'running' ? 'healthy' as const : 'unhealthy' as const }
       return add({
         caller: { projectId: project, userId: 'u', userName: people.user }, engine, name, version: version ?? (engine === 'redis' ? '7.0' : '2.7'), tags: [],
-        spec: { flavor: engine === 'redis' ? 'redis.single.xu1.tiny.128' : 'c6.2u4g.single', memoryBytes: 128 * 1024 ** 2, topology: 'single', shards: 1, replicas: 1, nodeCount: 1, port: null, parameters: {}, renamedCommands: {}, password: 'x' },
-        attributes: { capacity: 0.125, azCodes: ['eu-de-01'] },
+        spec: { flavor: engine === 'redis' ? 'redis.single.xu1.tiny.128' : brokers > 1 ? 'c6.2u4g.cluster' : 'c6.2u4g.single', memoryBytes: 128 * 1024 ** 2, topology: brokers > 1 ? 'cluster' : 'single', shards: 1, replicas: brokers, nodeCount: brokers, port: null, parameters: {}, renamedCommands: {}, password: 'x' },
+        attributes: { capacity: 0.125, azCodes: ['eu-de-01'], storagePerBroker: 100 },
       }, facts, open ?? null)
     },
     breakPlane() { broken = true },

@@ -77,22 +77,20 @@ export async function startProducers(instance: Brokers, topic: string, partition
   const failures: string[] = []
   let slowest = 0
   let over = false
-  const loops = await Promise.all(sent.map(async (_, partition) => {
-    const producer = kafka.producer({ idempotent: true, maxInFlightRequests: 1, allowAutoTopicCreation: false })
-    await producer.connect()
-    return (async () => {
-      while (!over) {
-        const from = performance.now()
-        try {
-          await producer.send({ topic, acks: -1, messages: [{ partition, value: String(sent[partition]) }] })
-          sent[partition]! += 1
-        } catch (error) { failures.push((error as Error).message) }
-        slowest = Math.max(slowest, performance.now() - from)
-        await sleep(10)
-      }
-      await producer.disconnect()
-    })()
-  }))
+  const producers = sent.map(() => kafka.producer({ idempotent: true, maxInFlightRequests: 1, allowAutoTopicCreation: false }))
+  await Promise.all(producers.map((producer) => producer.connect()))
+  const loops = producers.map(async (producer, partition) => {
+    while (!over) {
+      const from = performance.now()
+      try {
+        await producer.send({ topic, acks: -1, messages: [{ partition, value: String(sent[partition]) }] })
+        sent[partition]! += 1
+      } catch (error) { failures.push((error as Error).message) }
+      slowest = Math.max(slowest, performance.now() - from)
+      await sleep(10)
+    }
+    await producer.disconnect()
+  })
   const total = (): number => sent.reduce((sum, count) => sum + count, 0)
   return {
     sent: total, failed: () => failures.length,
