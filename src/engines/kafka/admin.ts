@@ -1,5 +1,5 @@
 /** The questions that brokers are asked: who are you, who leads what, who holds what, and who is the active controller. */
-import type { Connection } from '@platformatic/kafka'
+import type * as Client from '@platformatic/kafka'
 
 export interface ClusterView {
   readonly clusterId: string | null
@@ -62,7 +62,7 @@ export function leastInSync(host: string, port: number, topics: readonly string[
 }
 
 /** Leaves no socket and no timer behind. */
-async function connected<T>(host: string, port: number, ask: (connection: Connection, api: typeof import('@platformatic/kafka')) => Promise<T>): Promise<T> {
+async function connected<T>(host: string, port: number, ask: (connection: Client.Connection, api: typeof Client) => Promise<T>): Promise<T> {
   // Imported by the first question: a home without Kafka would carry 35 MB of it, and every launch of a node copies their page tables.
   const api = await import('@platformatic/kafka')
   const connection = new api.Connection('sluice', { connectTimeout: answerWithinMs, requestTimeout: answerWithinMs })
