@@ -109,11 +109,56 @@ test('creation in three forms, and the fields as they come back', async () => {
   assert.equal((await send('POST', v2, wish({ broker_num: undefined }))).status, 200)
 })
 
+const cluster = (brokers: unknown, gb: number, product = 'c6.2u4g.cluster') => ({ product_id: product, broker_num: brokers, storage_space: gb })
+
+test('clusters: three and more brokers of every product, and the old products by their bandwidth', async () => {
+  for (const [path, more, shown] of [
+    [`/v2/kafka/${projectId}/instances`, cluster(3, 300), ['c6.2u4g.cluster', 'kafka.2u4g.cluster', 3, '750', 300, null]],
+    [`/v2/${projectId}/kafka/instances`, cluster(30, 300_000, 'kafka.2u4g.cluster'), ['c6.2u4g.cluster', 'kafka.2u4g.cluster', 30, '7500', 300_000, null]],
+    [v2, { ...cluster(50, 1_500_000, 'c6.16u32g.cluster'), available_zones: ['a', 'b', 'c'] }, ['c6.16u32g.cluster', 'kafka.16u32g.cluster', 50, '100000', 1_500_000, null]],
+    [v2, cluster(undefined, 300, 's6.2u4g.cluster.small'), ['s6.2u4g.cluster.small', 'kafka.2u4g.cluster.small', 3, '300', 300, null]],
+    [v2, { ...cluster(undefined, 2400, '00300-30312-0--0'), specification: '600MB', partition_num: 1800 }, ['00300-30312-0--0', '600MB', 4, '1800', 2400, 'dms.instance.kafka.cluster.c3.middle.2']],
+  ] as const) {
+    const r = await send('POST', path, wish(more))
+    assert.equal(r.status, 200, r.text)
+    const { json } = await send('GET', `${v2}/${r.json.instance_id}`)
+    assert.deepEqual([json.product_id, json.specification, json.broker_num, json.partition_num, json.total_storage_space, json.resource_spec_code], shown)
+    assert.equal(json.type, 'cluster')
+    const { spec } = g.wishes.at(-1) as any
+    assert.deepEqual([spec.topology, spec.shards, spec.replicas, spec.nodeCount], ['cluster', 1, shown[2], shown[2]])
+  }
+})
+
+test('extend: brokers can be added to a cluster, and everything else is refused with a reason', async () => {
+  const path = (id: string) => `/v2/kafka/${projectId}/instances/${id}/extend`
+  const id = g.seed('kafka', { replicas: 3 })
+  const extend = (body: unknown, of = id) => send('POST', path(of), body)
+  refusedAs(await extend(''), 400, 'DMS.00400004')
+  const rows: [object, string][] = [
+    [{}, 'DMS.00400062'], [{ oper_type: 'sideways' }, 'DMS.00400062'], [{ oper_type: 'storage', new_storage_space: 600 }, 'DMS.00400062'], [{ oper_type: 'vertical', new_product_id: 'c6.4u8g.cluster' }, 'DMS.00400062'],
+    [{ oper_type: 'horizontal' }, 'DMS.00400062'], [{ oper_type: 'horizontal', new_broker_num: 3 }, 'DMS.00400062'], [{ oper_type: 'horizontal', new_broker_num: 2 }, 'DMS.00400062'], [{ oper_type: 'horizontal', new_broker_num: 31 }, 'DMS.00400062'],
+    [{ oper_type: 'horizontal', new_broker_num: 4, new_storage_space: 300 }, 'DMS.00400500'], [{ oper_type: 'horizontal', new_broker_num: 4, publicip_id: 'x' }, 'DMS.00400128'], [{ oper_type: 'horizontal', new_broker_num: 4, tenant_ips: ['10.0.0.9'] }, 'DMS.00400062'],
+  ]
+  const before = g.wishes.length
+  for (const [body, code] of rows) refusedAs(await extend(body), 400, code)
+  refusedAs(await extend({ oper_type: 'horizontal', new_broker_num: 4 }, g.seed('kafka')), 400, 'DMS.00400062')
+  refusedAs(await extend({ oper_type: 'horizontal', new_broker_num: 4 }, g.seed('kafka', { replicas: 3, open: 'restart' })), 400, 'DMS.00400026')
+  refusedAs(await extend({ oper_type: 'horizontal', new_broker_num: 4 }, randomUUID()), 404, 'DMS.00404022')
+  assert.equal(g.wishes.length, before)
+  const r = await extend({ oper_type: 'horizontal', new_broker_num: 5, new_storage_space: 500 })
+  assert.equal(r.status, 200, r.text)
+  assert.match(r.json.job_id, /^[0-9a-f]{32}$/)
+  assert.deepEqual(g.wishes.at(-1), { action: 'extend', id, shards: 1, replicas: 5 })
+  assert.equal((await send('GET', `${v2}/${id}`)).json.status, 'EXTENDING')
+  for (const other of [`/v2/${projectId}/kafka/instances`, v2]) assert.equal((await send('POST', `${other}/${g.seed('kafka', { replicas: 3 })}/extend`, { oper_type: 'horizontal', new_broker_num: 4 })).status, 200)
+})
+
 test('creation: each field is refused with its code', async () => {
   const rows: [object, string][] = [
     [{ name: 'abc' }, 'DMS.00400010'], [{ name: '1abc' }, 'DMS.00400010'], [{ name: 'a/../b' }, 'DMS.00400010'], [{ description: 'x'.repeat(1025) }, 'DMS.00400011'], [{ engine: 'rabbitmq' }, 'DMS.00400007'],
-    [{ engine_version: '9' }, 'DMS.00400008'], [{ product_id: 'x' }, 'DMS.00400009'], [{ product_id: 'c6.2u4g.cluster', broker_num: 3, storage_space: 300 }, 'DMS.00400009'], [{ product_id: '__proto__' }, 'DMS.00400009'],
-    [{ broker_num: 3 }, 'DMS.00400062'], [{ storage_space: 99 }, 'DMS.00400500'], [{ storage_space: [] }, 'DMS.00400500'], [{ storage_spec_code: 'x' }, 'DMS.00400062'],
+    [{ engine_version: '9' }, 'DMS.00400008'], [{ product_id: 'x' }, 'DMS.00400009'], [{ product_id: 'c6.2u4g.cluster.none', broker_num: 3, storage_space: 300 }, 'DMS.00400009'], [{ product_id: '__proto__' }, 'DMS.00400009'],
+    [{ broker_num: 3 }, 'DMS.00400062'], [cluster(2, 300), 'DMS.00400062'], [cluster(31, 3100), 'DMS.00400062'], [cluster('3', 300), 'DMS.00400062'], [cluster(undefined, 300), 'DMS.00400062'],
+    [cluster(3, 299), 'DMS.00400500'], [cluster(3, 30_001), 'DMS.00400500'], [{ ...cluster(4, 400), available_zones: ['a', 'b'] }, 'DMS.00400062'], [{ product_id: '00300-30308-0--0', broker_num: 4, storage_space: 600 }, 'DMS.00400062'], [{ storage_space: 99 }, 'DMS.00400500'], [{ storage_space: [] }, 'DMS.00400500'], [{ storage_spec_code: 'x' }, 'DMS.00400062'],
     [{ vpc_id: '' }, 'DMS.00400013'], [{ vpc_id: 'x' }, 'DMS.00400068'], [{ subnet_id: '' }, 'DMS.00400016'], [{ subnet_id: {} }, 'DMS.00400018'], [{ security_group_id: null }, 'DMS.00400014'], [{ security_group_id: 'x' }, 'DMS.00400046'],
     [{ available_zones: [] }, 'DMS.00400042'], [{ available_zones: ['a', 'b'] }, 'DMS.00400067'], [{ ssl_enable: true }, 'DMS.00400062'], [{ enable_publicip: true }, 'DMS.00400128'], [{ ipv6_enable: true }, 'DMS.00400049'],
     [{ disk_encrypted_enable: true }, 'DMS.00400135'], [{ maintain_begin: '03:00', maintain_end: '07:00' }, 'DMS.00400106'], [{ maintain_begin: '22:00', maintain_end: '' }, 'DMS.00400106'], [{ retention_policy: 'x' }, 'DMS.00400062'],
@@ -121,7 +166,6 @@ test('creation: each field is refused with its code', async () => {
   ]
   const before = g.wishes.length
   for (const [more, code] of rows) refusedAs(await send('POST', `/v2/kafka/${projectId}/instances`, wish(more)), 400, code)
-  assert.match((await send('POST', v2, wish({ product_id: '00300-30308-0--0' }))).json.error_msg, /^Invalid product_id\. \(this release of Sluice runs single brokers/)
   assert.equal(g.wishes.length, before)
 })
 

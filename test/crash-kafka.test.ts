@@ -3,7 +3,8 @@
  * `npm run test:sweep`. The seed is the date, or SLUICE_TEST_SEED; it is printed.
  */
 import { test } from 'node:test'
-import { kafkaScenarios, redisScenarios } from './crash/scenarios.ts'
+import { kafkaClusterScenarios, kafkaScenarios } from './crash/kafka.ts'
+import { redisScenarios } from './crash/scenarios.ts'
 import { sweep } from './crash/sweep.ts'
 
 const seed = Number(process.env['SLUICE_TEST_SEED'] ?? new Date().toISOString().slice(0, 10).replaceAll('-', ''))
@@ -14,6 +15,13 @@ const sample = (index: number) => (at: number): boolean => (at + index + seed) %
 for (const [index, scenario] of kafkaScenarios.entries()) {
   test(`${scenario.name}: killed at a sample of its checkpoints, it happens exactly once`, async (t) => {
     for (const point of await sweep(scenario, sample(index))) t.diagnostic(`${point.at} ${point.checkpoint}${point.accepted ? ', after the 200' : ''}`)
+  })
+}
+
+// Three brokers have three times the checkpoints, and each run takes three times as long: one of them, and a run to its end.
+for (const [index, scenario] of kafkaClusterScenarios.entries()) {
+  test(`${scenario.name}: killed at one of its checkpoints, it happens exactly once`, async (t) => {
+    for (const point of await sweep(scenario, (at) => at === 1 + (seed + index * 5) % 12 || at === 60)) t.diagnostic(`${point.at} ${point.checkpoint}${point.accepted ? ', after the 200' : ''}`)
   })
 }
 

@@ -11,7 +11,7 @@ import { median, timings, type Line } from './report.ts'
 import { nodePid, type Server } from '../support/server.ts'
 
 /** What kafka-server-start and kafka-run-class give to every broker. */
-const stockFlags = ['-Xmx1G', '-Xms1G', '-server', '-XX:+UseG1GC', '-XX:MaxGCPauseMillis=20', '-XX:InitiatingHeapOccupancyPercent=35', '-XX:+ExplicitGCInvokesConcurrent', '-XX:MaxInlineLevel=15', '-Djava.awt.headless=true']
+export const stockFlags = ['-Xmx1G', '-Xms1G', '-server', '-XX:+UseG1GC', '-XX:MaxGCPauseMillis=20', '-XX:InitiatingHeapOccupancyPercent=35', '-XX:+ExplicitGCInvokesConcurrent', '-XX:MaxInlineLevel=15', '-Djava.awt.headless=true']
 const topic = 'bench'
 
 export async function kafka(): Promise<Line[]> {

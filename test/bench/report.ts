@@ -3,7 +3,7 @@
 export interface Line {
   readonly topic: string
   readonly what: string
-  readonly unit: 'ms' | 'requests/s' | 'MB' | '% of a core'
+  readonly unit: 'ms' | 'requests/s' | 'MB' | '% of a core' | 'sends'
   readonly sluice: number
   /** The same done without a control plane; null where there is nothing of the kind. */
   readonly bare: number | null

@@ -9,14 +9,15 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { redisClusterScenarios } from './cluster.ts'
 import { freezeControlPlane, nodeBlow, redisHaNodeScenarios, redisHaScenarios } from './ha.ts'
-import { kafkaScenarios, redisScenarios, type Scenario } from './scenarios.ts'
+import { kafkaClusterScenarios, kafkaScenarios } from './kafka.ts'
+import { redisScenarios, type Scenario } from './scenarios.ts'
 import { sweep, type Blow, type Point } from './sweep.ts'
 
 /** What is swept: scenarios, what happens at each of their checkpoints, and at which of them when not at all. */
 interface Row { readonly scenarios: readonly Scenario[]; readonly blow?: Blow; readonly every?: number }
 const rows: readonly Row[] = [
   // The control plane is killed.
-  { scenarios: redisScenarios }, { scenarios: kafkaScenarios }, { scenarios: redisHaScenarios }, { scenarios: redisClusterScenarios },
+  { scenarios: redisScenarios }, { scenarios: kafkaScenarios }, { scenarios: redisHaScenarios }, { scenarios: redisClusterScenarios }, { scenarios: kafkaClusterScenarios },
   { scenarios: redisHaNodeScenarios, blow: freezeControlPlane },
   // A node is hit.
   { scenarios: redisHaNodeScenarios, blow: nodeBlow('kill', 'master') }, { scenarios: redisHaNodeScenarios, blow: nodeBlow('kill', 'next master') },

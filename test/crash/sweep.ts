@@ -90,7 +90,7 @@ async function settled(server: Server, scenario: Scenario, at: number): Promise<
     const { json } = await server.call('console', 'GET', '/v1/operations?open=true')
     if (json?.operations?.length > 0) throw new Error(`${json.operations[0].action}: ${json.operations[0].progress}`)
     return json?.operations !== undefined
-  }, settledWithinMs, 20)
+  }, scenario.settlesWithinMs ?? settledWithinMs, 20)
 }
 
 /** Nothing is in flight that would use up checkpoints. */

@@ -26,7 +26,7 @@ export interface Ground {
   readonly errors: object[]
   readonly clock: { now: number }
   /** An instance as if it had been there before; `open` is its unfinished action. */
-  seed(engine: EngineName, more?: { status?: 'createfailed' | 'running' | 'error'; open?: Action; version?: string; project?: string; name?: string; /** Nodes of a replicated Redis. */ replicas?: number }): string
+  seed(engine: EngineName, more?: { status?: 'createfailed' | 'running' | 'error'; open?: Action; version?: string; project?: string; name?: string; /** Nodes of a replicated Redis, or brokers. */ replicas?: number }): string
   /** Makes every further wish fail like a database that is gone. */
   breakPlane(): void
   token(scope?: object): Promise<string>
@@ -158,8 +158,8 @@ export async function ground(): Promise<Ground> {
       const facts = { readyAt: status === 'createfailed' ? null : clock.now, health: status === 'running' ? 'healthy' as const : 'unhealthy' as const }
       return add({
         caller: { projectId: project, userId: 'u', userName: people.user }, engine, name, version: version ?? (engine === 'redis' ? '7.0' : '2.7'), tags: [],
-        spec: { flavor: engine === 'kafka' ? 'c6.2u4g.single' : replicas > 1 ? `redis.ha.xu1.tiny.r${replicas}.128` : 'redis.single.xu1.tiny.128', memoryBytes: 128 * 1024 ** 2, topology: replicas > 1 ? 'ha' : 'single', shards: 1, replicas, nodeCount: replicas, port: null, parameters: {}, renamedCommands: {}, password: 'x' },
-        attributes: { capacity: 0.125, azCodes: ['eu-de-01'] },
+        spec: { flavor: engine === 'kafka' ? (replicas > 1 ? 'c6.2u4g.cluster' : 'c6.2u4g.single') : replicas > 1 ? `redis.ha.xu1.tiny.r${replicas}.128` : 'redis.single.xu1.tiny.128', memoryBytes: 128 * 1024 ** 2, topology: replicas === 1 ? 'single' : engine === 'kafka' ? 'cluster' : 'ha', shards: 1, replicas, nodeCount: replicas, port: null, parameters: {}, renamedCommands: {}, password: 'x' },
+        attributes: { capacity: 0.125, azCodes: ['eu-de-01'], storagePerBroker: 100 },
       }, facts, open ?? null)
     },
     breakPlane() { broken = true },

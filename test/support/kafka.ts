@@ -1,39 +1,106 @@
 /** A Kafka client that is none of ours: KafkaJS, as old customers have it. */
+import assert from 'node:assert/strict'
 import { Kafka, logLevel } from 'kafkajs'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { until } from './server.ts'
 
 export interface KafkaHands {
-  create(topic: string): Promise<void>
+  create(topic: string, more?: { readonly partitions?: number; readonly replicas?: number }): Promise<void>
   /** Acknowledged by all replicas when it returns. */
   send(topic: string, value: string): Promise<void>
   /** The first `count` values of partition 0. */
   read(topic: string, count: number): Promise<string[]>
+  /** Node ids that are leader, replicas and in sync, of each partition. */
+  partitions(topic: string): Promise<{ readonly leader: number; readonly replicas: readonly number[]; readonly isr: readonly number[] }[]>
 }
 
-export async function withKafka<T>(instance: { readonly connect_address: string; readonly port: number }, work: (kafka: KafkaHands) => Promise<T>): Promise<T> {
-  const kafka = new Kafka({ brokers: [`${instance.connect_address.split(',')[0]}:${instance.port}`], logLevel: logLevel.NOTHING, retry: { retries: 30, initialRetryTime: 50, maxRetryTime: 300 } })
+export interface Brokers { readonly connect_address: string; readonly port: number; readonly kafka_private_connect_address?: string }
+
+/** A client of every broker of an instance, which tries again for a good while. */
+export function kafkaClient(instance: Brokers): Kafka {
+  const brokers = instance.kafka_private_connect_address?.split(',') ?? instance.connect_address.split(',').map((address) => `${address}:${instance.port}`)
+  return new Kafka({ brokers, logLevel: logLevel.NOTHING, connectionTimeout: 3000, retry: { retries: 60, initialRetryTime: 50, maxRetryTime: 300 } })
+}
+
+export async function withKafka<T>(instance: Brokers, work: (kafka: KafkaHands) => Promise<T>): Promise<T> {
+  const kafka = kafkaClient(instance)
   const admin = kafka.admin()
   const producer = kafka.producer({ allowAutoTopicCreation: false })
   await admin.connect()
   await producer.connect()
+  const partitions = async (topic: string): ReturnType<KafkaHands['partitions']> => (await admin.fetchTopicMetadata({ topics: [topic] })).topics[0]!.partitions.toSorted((a, b) => a.partitionId - b.partitionId)
   try {
     return await work({
-      async create(topic) { await admin.createTopics({ topics: [{ topic, numPartitions: 1, replicationFactor: 1 }], waitForLeaders: true }) },
-      async send(topic, value) { await producer.send({ topic, acks: -1, messages: [{ value }] }) },
-      async read(topic, count) {
-        const consumer = kafka.consumer({ groupId: `reader-${Math.random().toString(36).slice(2)}` })
-        const values: string[] = []
-        await consumer.connect()
-        try {
-          await consumer.subscribe({ topic, fromBeginning: true })
-          await consumer.run({ async eachMessage({ message }) { values.push(String(message.value)) } })
-          await until(`${count} messages`, () => values.length >= count, 20_000)
-        } finally { await consumer.disconnect() }
-        return values.slice(0, count)
+      async create(topic, { partitions: numPartitions = 1, replicas = 1 } = {}) {
+        // Its own wait for leaders gives up when the broker that it asks has not heard of the topic yet.
+        await admin.createTopics({ topics: [{ topic, numPartitions, replicationFactor: replicas }], waitForLeaders: false })
+        await until(`${topic} to have leaders`, async () => (await partitions(topic)).every((one) => one.leader >= 0 && one.isr.length === replicas), 20_000, 50)
       },
+      async send(topic, value) { await producer.send({ topic, acks: -1, messages: [{ value }] }) },
+      async read(topic, count) { return (await consumed(kafka, topic, count)).flat().slice(0, count) },
+      partitions,
     })
   } finally {
     await producer.disconnect().catch(() => {})
     await admin.disconnect().catch(() => {})
+  }
+}
+
+/** `count` values of a topic, by partition. */
+async function consumed(kafka: Kafka, topic: string, count: number): Promise<string[][]> {
+  const consumer = kafka.consumer({ groupId: `reader-${Math.random().toString(36).slice(2)}` })
+  const values: string[][] = []
+  let seen = 0
+  await consumer.connect()
+  try {
+    await consumer.subscribe({ topic, fromBeginning: true })
+    await consumer.run({ async eachMessage({ partition, message }) { (values[partition] ??= []).push(String(message.value)); seen += 1 } })
+    await until(`${count} messages`, () => seen >= count, 60_000)
+  } finally { await consumer.disconnect() }
+  return values
+}
+
+export interface Producers {
+  /** How many messages were acknowledged by all replicas so far. */
+  readonly sent: () => number
+  readonly failed: () => number
+  /** The longest that one message took, ms; counted anew by each call. */
+  readonly slowest: () => number
+  /** Ends them and reads everything back: nothing lost, nothing twice, nothing out of order within a partition. */
+  end(): Promise<void>
+}
+
+/** One idempotent producer for each partition of the topic, each with one message after the other, acks=all. */
+export async function startProducers(instance: Brokers, topic: string, partitions: number): Promise<Producers> {
+  const kafka = kafkaClient(instance)
+  const sent: number[] = Array.from({ length: partitions }, () => 0)
+  const failures: string[] = []
+  let slowest = 0
+  let over = false
+  const producers = sent.map(() => kafka.producer({ idempotent: true, maxInFlightRequests: 1, allowAutoTopicCreation: false }))
+  await Promise.all(producers.map((producer) => producer.connect()))
+  const loops = producers.map(async (producer, partition) => {
+    while (!over) {
+      const from = performance.now()
+      try {
+        await producer.send({ topic, acks: -1, messages: [{ partition, value: String(sent[partition]) }] })
+        sent[partition]! += 1
+      } catch (error) { failures.push((error as Error).message) }
+      slowest = Math.max(slowest, performance.now() - from)
+      await sleep(10)
+    }
+    await producer.disconnect()
+  })
+  const total = (): number => sent.reduce((sum, count) => sum + count, 0)
+  return {
+    sent: total, failed: () => failures.length,
+    slowest() { const was = slowest; slowest = 0; return was },
+    async end() {
+      over = true
+      await Promise.all(loops)
+      assert.deepEqual(failures, [])
+      const values = await consumed(kafka, topic, total())
+      for (const [partition, count] of sent.entries()) assert.deepEqual(values[partition], Array.from({ length: count }, (_, n) => String(n)), `partition ${partition}`)
+    },
   }
 }

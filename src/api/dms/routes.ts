@@ -2,6 +2,7 @@
 import { onlyRefusal, readBatch, readDry, refusalCode, results, type Form } from './batch.ts'
 import { readCreate } from './create.ts'
 import { dmsError, isRefused, refuseDms, refused, type Refused } from './errors.ts'
+import { readExtend } from './extend.ts'
 import { readList, readTaskPage } from './queries.ts'
 import { instanceBody, task } from './translate.ts'
 import { noContent, ok, type Call, type Caller, type Reply, type Route, type Service } from '../http.ts'
@@ -28,14 +29,17 @@ const v2: Form = { actions: ['restart', 'delete', 'soft_restart'], allFailure: '
 const v1: Form = { actions: ['restart', 'delete'], allFailure: 'allFailure' }
 
 const rows: readonly (readonly [Route['method'], string, Handle])[] = [
-  ['POST', '/v2/kafka/:project_id/instances', create],
-  ['POST', '/v2/:project_id/kafka/instances', create],
-  ['POST', '/v2/:project_id/instances', create],
+  ['POST', '/v2/kafka/:project_id/instances', (plane, call, caller) => create(plane, call, caller, { old: false })],
+  ['POST', '/v2/:project_id/kafka/instances', (plane, call, caller) => create(plane, call, caller, { old: false })],
+  ['POST', '/v2/:project_id/instances', (plane, call, caller) => create(plane, call, caller, { old: true })],
   ['GET', '/v2/:project_id/instances', list],
   ['POST', '/v2/:project_id/instances/action', (plane, call, caller) => act(plane, call, caller, v2)],
   ['POST', '/v1.0/:project_id/instances/action', (plane, call, caller) => act(plane, call, caller, v1)],
   ['GET', '/v2/:project_id/instances/:instance_id', show],
   ['DELETE', '/v2/:project_id/instances/:instance_id', deleteOne],
+  ['POST', '/v2/kafka/:project_id/instances/:instance_id/extend', extend],
+  ['POST', '/v2/:project_id/kafka/instances/:instance_id/extend', extend],
+  ['POST', '/v2/:project_id/instances/:instance_id/extend', extend],
   ['GET', '/v2/:project_id/instances/:instance_id/tasks', listTasks],
   ['GET', '/v2/:project_id/instances/:instance_id/tasks/:task_id', showTask],
 ]
@@ -49,10 +53,10 @@ function bodyOf(call: Call): Body | Refused {
   return body === 'bad' ? refused('DMS.00400005') : body
 }
 
-async function create(plane: ControlPlane, call: Call, caller: Caller): Promise<Reply | Refused> {
+async function create(plane: ControlPlane, call: Call, caller: Caller, form: { readonly old: boolean }): Promise<Reply | Refused> {
   const body = bodyOf(call)
   if (isRefused(body)) return body
-  const wish = readCreate(body as Body, caller)
+  const wish = readCreate(body as Body, caller, form)
   if (isRefused(wish)) return wish
   const views = await plane.create(wish)
   if ('kind' in views) return refused(views.kind === 'no room' ? 'DMS.00400055' : 'DMS.00400008', views.reason)
@@ -82,6 +86,24 @@ async function deleteOne(plane: ControlPlane, call: Call, caller: Caller): Promi
   const [answer] = await plane.submit({ caller, engine: 'kafka', action: 'delete', ids: [id], dryRun })
   if (answer && 'plan' in answer) return ok({ plan: planBody(answer.plan) })
   return answer && 'refusal' in answer ? refused(refusalCode('delete', answer.refusal)) : noContent
+}
+
+async function extend(plane: ControlPlane, call: Call, caller: Caller): Promise<Reply | Refused> {
+  const id = uuid(call.params['instance_id'])
+  if (id === null) return refused('DMS.00400061')
+  const body = bodyOf(call)
+  if (isRefused(body)) return body
+  const view = await plane.get(caller.projectId, 'kafka', id)
+  if (!view) return unknown
+  const brokers = readExtend(body as Body, view)
+  if (isRefused(brokers)) return brokers
+  const dryRun = readDry(call.query)
+  if (isRefused(dryRun)) return dryRun
+  const answer = await plane.resize({ caller, engine: 'kafka', id, shards: 1, replicas: brokers as number, leaving: [], dryRun })
+  if (typeof answer === 'string') return refused('DMS.00400055', answer)
+  if ('plan' in answer) return ok({ plan: planBody(answer.plan) })
+  // While another job runs as well: it is the code on which clients wait and try again.
+  return 'refusal' in answer ? refused(answer.refusal.kind === 'unknown' ? 'DMS.00404022' : 'DMS.00400026') : ok({ job_id: answer.operation.id })
 }
 
 async function act(plane: ControlPlane, call: Call, caller: Caller, form: Form): Promise<Reply | Refused> {

@@ -18,12 +18,14 @@ export const foreignStatusWords: readonly string[] = [
 export function instanceBody(view: View): object {
   const { instance: { id, name, version, spec, attributes: a, tags, createdAt, cause }, nodes } = view
   const flavor = findFlavor(spec.flavor)
+  // Instances from before there were several brokers have it as a total, of one.
+  const storage = a['storagePerBroker'] === undefined ? a['storageSpace'] ?? null : Math.round(Number(a['storagePerBroker']) * spec.nodeCount)
   return {
     ...fixed,
-    name, instance_id: id, engine: 'kafka', engine_version: version, status: statusWords[view.status], type: spec.nodeCount === 1 ? 'single' : 'cluster',
-    description: a['description'] ?? '', product_id: spec.flavor, specification: flavor?.alias ?? null, resource_spec_code: null,
+    name, instance_id: id, engine: 'kafka', engine_version: version, status: statusWords[view.status], type: spec.topology,
+    description: a['description'] ?? '', product_id: spec.flavor, specification: flavor?.alias ?? null, resource_spec_code: flavor?.specCode ?? null,
     broker_num: spec.nodeCount, node_num: spec.nodeCount, partition_num: flavor ? String(flavor.partitions * spec.nodeCount) : null,
-    storage_space: a['storageSpace'] ?? null, total_storage_space: a['storageSpace'] ?? null, used_storage_space: null, storage_spec_code: a['storageSpecCode'] ?? null,
+    storage_space: storage, total_storage_space: storage, used_storage_space: null, storage_spec_code: a['storageSpecCode'] ?? null,
     connect_address: nodes.map((node) => node.address).join(',') || null, port: nodes[0]?.ports['service'] ?? null,
     kafka_private_connect_address: nodes.map((node) => `${node.address}:${node.ports['service']}`).join(',') || null,
     vpc_id: a['vpcId'] ?? null, subnet_id: a['subnetId'] ?? null, security_group_id: a['securityGroupId'] ?? null,

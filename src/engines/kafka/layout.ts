@@ -37,6 +37,9 @@ export function clusterId(instanceId: string): string { return Buffer.from(insta
 /** Kafka counts its nodes from 1. */
 export function nodeId(node: NodeRecord): number { return node.ordinal + 1 }
 
+/** The nodes that are controllers as well: the first three, so that a fourth broker changes nothing about them. */
+export function votersOf(nodes: readonly NodeRecord[]): readonly NodeRecord[] { return nodes.filter((node) => node.ordinal < 3) }
+
 /** Parameters that customers may set, by the names that Kafka has for them. */
 const parameters = [
   'min.insync.replicas', 'message.max.bytes', 'max.connections.per.ip', 'unclean.leader.election.enable', 'offsets.retention.minutes', 'connections.max.idle.ms',
@@ -48,10 +51,11 @@ function serverProperties(instance: Instance, node: NodeRecord, nodes: readonly 
   const replicas = String(Math.min(3, nodes.length))
   const inSync = String(Math.min(2, nodes.length))
   const wanted = Object.fromEntries(parameters.filter((name) => instance.spec.parameters[name] !== undefined).map((name) => [name, instance.spec.parameters[name]!]))
+  const votes = votersOf(nodes).includes(node)
   return {
-    'process.roles': 'broker,controller', 'node.id': String(nodeId(node)),
-    'controller.quorum.voters': nodes.map((n) => `${nodeId(n)}@${n.address}:${n.ports['controller']}`).join(','),
-    listeners: `PLAINTEXT://${at('service')},CONTROLLER://${at('controller')}`,
+    'process.roles': votes ? 'broker,controller' : 'broker', 'node.id': String(nodeId(node)),
+    'controller.quorum.voters': votersOf(nodes).map((n) => `${nodeId(n)}@${n.address}:${n.ports['controller']}`).join(','),
+    listeners: `PLAINTEXT://${at('service')}${votes ? `,CONTROLLER://${at('controller')}` : ''}`,
     'advertised.listeners': `PLAINTEXT://${at('service')}`,
     'controller.listener.names': 'CONTROLLER', 'inter.broker.listener.name': 'PLAINTEXT',
     'log.dirs': 'data',
@@ -64,7 +68,7 @@ function serverProperties(instance: Instance, node: NodeRecord, nodes: readonly 
     'num.network.threads': '2', 'num.io.threads': '4', 'background.threads': '4', 'num.recovery.threads.per.data.dir': '2', 'log.cleaner.threads': '1',
     // Taken and zeroed at every start. The stock 128 MB cost a 4 GB broker 100 MB of resident memory; 32 MB still tell 1.2 million keys apart in one pass.
     'log.cleaner.dedupe.buffer.size': String(Math.min(128 * mib, Math.max(16 * mib, Math.floor(instance.spec.memoryBytes / 128)))),
-    ...(nodes.length === 1 ? alone : {}),
+    ...(nodes.length === 1 ? alone : together),
     ...wanted,
   }
 }
@@ -75,6 +79,13 @@ function serverProperties(instance: Instance, node: NodeRecord, nodes: readonly 
  * could take over its partitions meanwhile, which is what a longer session would be good for.
  */
 const alone = { 'broker.session.timeout.ms': '2500', 'broker.heartbeat.interval.ms': '500' } as const
+
+/**
+ * Of several brokers a dead one's partitions get new leaders when its session has ended, so a shorter one is a shorter gap
+ * for producers: 9.8 s with the stock session, 4.1 with this; and the broker was back after 10 to 20 s, and after 7 to 10.
+ * No less: four brokers and their neighbours on two busy cores must not be late for it.
+ */
+const together = { 'broker.session.timeout.ms': '4000', 'broker.heartbeat.interval.ms': '1000' } as const
 
 const logging = {
   'log4j.rootLogger': 'INFO, out', 'log4j.appender.out': 'org.apache.log4j.ConsoleAppender',
