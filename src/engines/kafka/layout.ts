@@ -17,7 +17,8 @@ export function layout(instance: Instance, nodes: readonly NodeRecord[]): NodeSp
     software: { name: 'kafka', version: instance.version },
     argv: ['server.properties'],
     env: {
-      KAFKA_HEAP_OPTS: `-Xms64m -Xmx${heapMib(instance.spec.memoryBytes)}m`,
+      // With 64 MB the log cleaner's buffer did not fit at the start, and a full collection stopped the broker for 30 ms and more.
+      KAFKA_HEAP_OPTS: `-Xms96m -Xmx${heapMib(instance.spec.memoryBytes)}m`,
       KAFKA_JVM_PERFORMANCE_OPTS: instance.spec.memoryBytes <= smallBytes ? '-XX:+UseSerialGC -XX:TieredStopAtLevel=1' : '-XX:+UseG1GC -XX:MaxGCPauseMillis=20 -XX:+ExplicitGCInvokesConcurrent',
       KAFKA_LOG4J_OPTS: '-Dlog4j.configuration=file:log4j.properties',
     },

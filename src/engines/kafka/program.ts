@@ -10,6 +10,8 @@ import type { Locate } from '../../core/runtime.ts'
 const run = promisify(execFile)
 /** Kafka 3.9 runs on 11 and later; 17 is the oldest that still gets fixes everywhere. */
 const oldestJava = 17
+/** Counts up when scripts/class-archive.ts makes another archive, or brokers map it in another way. */
+const archiveRecipe = 2
 
 export interface Kafka {
   readonly version: string
@@ -28,13 +30,22 @@ export function locateKafka(programs: Config['programs']): Locate {
     return {
       command: kafka.java, version: kafka.version, env: {},
       args: [
-        ...(existsSync(archive) ? [`-XX:SharedArchiveFile=${archive}`, '-Xshare:auto'] : []),
+        ...(existsSync(archive) ? sharing(archive) : []),
         ...['KAFKA_HEAP_OPTS', 'KAFKA_JVM_PERFORMANCE_OPTS', 'KAFKA_LOG4J_OPTS'].flatMap((name) => env[name]?.split(' ') ?? []),
         '-Djava.awt.headless=true', '-cp', kafka.classPath, 'kafka.Kafka',
       ],
       seed: { 'data/bootstrap.checkpoint': await storageTemplate(kafka) },
     }
   }
+}
+
+/**
+ * Makes Java share the classes in an archive. Only for a Java that wrote the archive with these very flags: another
+ * might not know them. Mapped where it was written, the archive needs no relocation of its 60 MB at each start.
+ */
+export function sharing(archive: string): string[] {
+  // Counters for jstat, in a mapped file that is written in /tmp: nobody reads them, jcmd works without.
+  return [`-XX:SharedArchiveFile=${archive}`, '-XX:+UnlockDiagnosticVMOptions', '-XX:ArchiveRelocationMode=0', '-XX:-UsePerfData']
 }
 
 /** Java and jars, or a sentence that names what is missing and where it was looked for. */
@@ -46,7 +57,7 @@ export async function findKafka(programs: Config['programs']): Promise<Kafka> {
   const java = programs.java ?? onPath('java')
   if (!java) throw new Error('no java was found on PATH: run "npm run engines", or set SLUICE_JAVA to the java program')
   const said = await javaVersion(java)
-  const id = createHash('sha256').update(JSON.stringify([java, said, home])).digest('hex').slice(0, 12)
+  const id = createHash('sha256').update(JSON.stringify([java, said, home, archiveRecipe])).digest('hex').slice(0, 12)
   return { version, java, classPath: join(home, 'libs', '*'), folder: join(programs.engineFolder, `prepared-kafka-${version}-${id}`) }
 }
 
