@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { Kafka, logLevel } from 'kafkajs'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { describeCluster } from '../../src/engines/kafka/admin.ts'
 import { until } from './server.ts'
 
 export interface KafkaHands {
@@ -16,10 +17,13 @@ export interface KafkaHands {
 
 export interface Brokers { readonly connect_address: string; readonly port: number; readonly kafka_private_connect_address?: string }
 
+function brokersOf(instance: Brokers): string[] {
+  return instance.kafka_private_connect_address?.split(',') ?? instance.connect_address.split(',').map((address) => `${address}:${instance.port}`)
+}
+
 /** A client of every broker of an instance, which tries again for a good while. */
-export function kafkaClient(instance: Brokers): Kafka {
-  const brokers = instance.kafka_private_connect_address?.split(',') ?? instance.connect_address.split(',').map((address) => `${address}:${instance.port}`)
-  return new Kafka({ brokers, logLevel: logLevel.NOTHING, connectionTimeout: 3000, retry: { retries: 60, initialRetryTime: 50, maxRetryTime: 300 } })
+function kafkaClient(instance: Brokers): Kafka {
+  return new Kafka({ brokers: brokersOf(instance), logLevel: logLevel.NOTHING, connectionTimeout: 3000, retry: { retries: 60, initialRetryTime: 50, maxRetryTime: 300 } })
 }
 
 export async function withKafka<T>(instance: Brokers, work: (kafka: KafkaHands) => Promise<T>): Promise<T> {
@@ -32,9 +36,12 @@ export async function withKafka<T>(instance: Brokers, work: (kafka: KafkaHands) 
   try {
     return await work({
       async create(topic, { partitions: numPartitions = 1, replicas = 1 } = {}) {
-        // Its own wait for leaders gives up when the broker that it asks has not heard of the topic yet.
+        // Its own wait for leaders, and later anything else, gives up when the broker that it asks has not heard of the topic yet.
         await admin.createTopics({ topics: [{ topic, numPartitions, replicationFactor: replicas }], waitForLeaders: false })
-        await until(`${topic} to have leaders`, async () => (await partitions(topic)).every((one) => one.leader >= 0 && one.isr.length === replicas), 20_000, 50)
+        await until(`every broker to know ${topic}`, async () => {
+          const views = await Promise.all(brokersOf(instance).map((broker) => describeCluster(broker.split(':')[0]!, Number(broker.split(':')[1]))))
+          return views.every((view) => view.partitions.filter((one) => one.topic === topic && one.leader >= 0 && one.inSync.length === replicas).length === numPartitions)
+        }, 20_000, 50)
       },
       async send(topic, value) { await producer.send({ topic, acks: -1, messages: [{ value }] }) },
       async read(topic, count) { return (await consumed(kafka, topic, count)).flat().slice(0, count) },
