@@ -12,6 +12,8 @@ import { changeStatus, createRedis, fill } from './redis.ts'
 /** So many that the 99th of a hundred is not a guess about one. */
 const switchovers = 24
 const failovers = 20
+/** Two nodes load and copy two million keys, one after the other. */
+const wholeWithinMs = 240_000
 /** Between two rounds: whatever the last one left to do is done. */
 const restMs = 150
 const spec = { spec_code: 'redis.ha.xu1.large.r2.1', capacity: 1 }
@@ -39,7 +41,7 @@ export async function ha(): Promise<Line[]> {
         const writers = writing(service)
         await until('writes', () => writers.acked() > 100)
         const started = performance.now()
-        await changeStatus(plane, 'soft_restart', [id!])
+        await changeStatus(plane, 'soft_restart', [id!], wholeWithinMs)
         walls.push(performance.now() - started)
         ours.push(await gap(writers, started))
         lost.sluice += await missing(writers, service)

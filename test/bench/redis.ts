@@ -36,10 +36,10 @@ export function bareRedis(server: Server, instanceId: string, work: string, name
 }
 
 /** Asks for an action on every instance and resolves when all of them are RUNNING again, by what the API says. */
-export async function changeStatus(server: Server, action: string, ids: readonly string[]): Promise<void> {
+export async function changeStatus(server: Server, action: string, ids: readonly string[], ms?: number): Promise<void> {
   const answer = await server.dcs('PUT', '/instances/status', { action, instances: ids })
   if (answer.status !== 200 || answer.text.includes('"failed"')) throw new Error(`${action} was refused: ${answer.status} ${answer.text.slice(0, 300)}`)
-  await allRunning(server, ids)
+  await allRunning(server, ids, ms)
 }
 
 /** Creates so many empty Redis, and resolves when they run. */

@@ -20,7 +20,12 @@ export async function arrange(ground: Ground): Promise<NodeHealth> {
   const views = await lookAtAll(ground)
   try {
     const arranged = await arrangeRoles(ground, views)
-    return arranged.ok ? judge({ ...ground, instance: { ...ground.instance, grants: arranged.grants } }, views) : arranged
+    if (!arranged.ok) return arranged
+    const health = judge({ ...ground, instance: { ...ground.instance, grants: arranged.grants } }, views)
+    // Written anew after every copy, and until it is, the node has nothing of it on disk: it refuses to stop, and as a
+    // master that is killed it would come back without data. Only after a fresh look: INFO of less says nothing of it.
+    const unwritten = views.find((view) => view.node.id !== arranged.grants['master'] && view.info('aof_rewrite_in_progress') !== '0')
+    return health.ok && unwritten ? { ok: false, reason: `node ${unwritten.node.ordinal} is writing what it copied to its append-only file` } : health
   } finally { close(views) }
 }
 
