@@ -148,7 +148,7 @@ test('extend: brokers can be added to a cluster, and everything else is refused 
   const r = await extend({ oper_type: 'horizontal', new_broker_num: 5, new_storage_space: 500 })
   assert.equal(r.status, 200, r.text)
   assert.match(r.json.job_id, /^[0-9a-f]{32}$/)
-  assert.deepEqual(g.wishes.at(-1), { action: 'extend', id, shards: 1, replicas: 5 })
+  assert.deepEqual(g.wishes.at(-1), { action: 'extend', id, shards: 1, replicas: 5, leaving: [] })
   assert.equal((await send('GET', `${v2}/${id}`)).json.status, 'EXTENDING')
   for (const other of [`/v2/${projectId}/kafka/instances`, v2]) assert.equal((await send('POST', `${other}/${g.seed('kafka', { replicas: 3 })}/extend`, { oper_type: 'horizontal', new_broker_num: 4 })).status, 200)
 })
