@@ -58,7 +58,7 @@ function addCreate(group: Command, service: Service): void {
   const command = group.command('create <name>').description('a new instance; waits until it serves').option('--json', 'print JSON').option('--no-wait', 'return once it is accepted')
   if (service === 'dcs') command.option('--engine-version <version>', 'Redis version', '7.0').option('--spec <code>', 'flavor', 'redis.single.xu1.tiny.128').option('--capacity <gb>', 'memory in GB; most flavors say it in their code')
     .option('--no-password', 'let clients in without a password').addOption(new Option('--password-stdin', 'read the password from standard input (or set SLUICE_INSTANCE_PASSWORD)'))
-  else command.option('--engine-version <version>', 'Kafka version', '2.7').option('--product <id>', 'product', 'c6.2u4g.single').option('--storage <gb>', 'storage in GB', '100')
+  else command.option('--engine-version <version>', 'Kafka version', '2.7').option('--product <id>', 'product', 'c6.2u4g.single').option('--brokers <number>', 'how many; more than one with a .cluster product', '1').option('--storage <gb>', 'storage in GB, of all brokers together', '100')
   command.action(async (name: string, flags: Flags & Record<string, string | boolean>) => {
     const client = await connect(process.env)
     const ids = { vpc_id: randomUUID(), subnet_id: randomUUID() }
@@ -73,7 +73,7 @@ function addCreate(group: Command, service: Service): void {
       id = instances[0].instance_id
     } else {
       id = (await client.call('dms', 'POST', `/v2/kafka/${client.projectId}/instances`, {
-        name, engine: 'kafka', engine_version: flags['engineVersion'], broker_num: 1, storage_space: Number(flags['storage']), product_id: flags['product'],
+        name, engine: 'kafka', engine_version: flags['engineVersion'], broker_num: Number(flags['brokers']), storage_space: Number(flags['storage']), product_id: flags['product'],
         available_zones: ['eu-de-01'], security_group_id: randomUUID(), storage_spec_code: 'dms.physical.storage.ultra.v2', ...ids,
       })).instance_id
     }
