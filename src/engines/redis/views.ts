@@ -60,6 +60,22 @@ export const isMaster = (view: NodeView): boolean => view.info('role') === 'mast
 export const isLinked = (view: NodeView): boolean => view.info('role') === 'slave' && view.info('master_link_status') === 'up' && view.info('master_sync_in_progress') === '0'
 /** Bytes of the replication stream that it has. */
 export const offsetOf = (view: NodeView): number => Number(view.info(isMaster(view) ? 'master_repl_offset' : 'slave_repl_offset') ?? -1)
+/** A replica that is linked has everything within a millisecond or two; one that has not goes on lagging while clients wait. */
+const levelWithinMs = 200
+
+/** Whether the replica comes to have so many bytes of the replication stream. */
+export async function reaches(next: NodeView, offset: number): Promise<boolean> {
+  const giveUp = performance.now() + levelWithinMs
+  for (;;) {
+    await lookAgain(next)
+    if (!isLinked(next)) return false
+    if (offsetOf(next) >= offset) return true
+    if (performance.now() > giveUp) return false
+    // The rest is on its way; a timer's millisecond would be half of what clients wait.
+    await new Promise(setImmediate)
+  }
+}
+
 /** Whether its data descends from the master with this replication id: it copied all of it, or is it. */
 export const descendsFrom = (view: NodeView, replid: string | undefined): boolean => replid !== undefined && [view.info('master_replid'), view.info('master_replid2')].includes(replid)
 
