@@ -34,11 +34,23 @@ export async function arrange(ground: Ground): Promise<NodeHealth> {
     // master that is killed it would come back without data. Only after a fresh look: INFO of less says nothing of it.
     const unwritten = views.find((view) => view.node.id !== arranged.grants['master'] && view.info('aof_rewrite_in_progress') !== '0')
     if (!health.ok) return health
-    // Linked is not enough: after a copy its master tells it nothing new for up to a second, and all of that would be lost with the master.
-    const master = views.find(isMaster)!
-    for (const view of views) if (view !== master && !await reaches(view, offsetOf(master))) return { ok: false, reason: `node ${view.node.ordinal} lags behind the master` }
+    const behind = await notFed(views)
+    if (behind) return { ok: false, reason: `node ${behind.node.ordinal} lags behind the master` }
     return unwritten ? { ok: false, reason: `node ${unwritten.node.ordinal} is writing what it copied to its append-only file` } : health
   } finally { close(views) }
+}
+
+/**
+ * A replica that hears nothing new. Linked is not enough: after a copy its master keeps back what is written for up to a
+ * second, and all of that would be lost with the master. WAIT for more replicas than there are puts a question for their
+ * offsets into the stream, which shows even where nobody writes.
+ */
+async function notFed(views: readonly NodeView[]): Promise<NodeView | undefined> {
+  const master = views.find(isMaster)!
+  await all(master.session!.redis, [['WAIT', views.length, 1]])
+  await lookAgain(master)
+  for (const view of views) if (view !== master && !await reaches(view, offsetOf(master))) return view
+  return undefined
 }
 
 /** Nodes that may be masters still: each keeps its place among the grants until it is seen to be none. */
