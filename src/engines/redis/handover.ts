@@ -1,7 +1,7 @@
 /** One master hands its role to a replica while clients write; they see a pause and a reconnect. */
 import { checkpoint } from '../../core/checkpoint.ts'
 import { account, all, readInfo } from './client.ts'
-import { copyFrom, cut, holds, isLinked, isMaster, leave, lookAgain, offsetOf, relisten, take, whereIs, type NodeView } from './views.ts'
+import { copyFrom, cut, holds, isLinked, isMaster, leave, lookAgain, offsetOf, reaches, relisten, take, whereIs, type NodeView } from './views.ts'
 import type { NodeHealth } from '../../core/engine.ts'
 import type { Endpoint } from '../../core/instance.ts'
 import type { Ground } from './topology.ts'
@@ -10,8 +10,6 @@ import type { Ground } from './topology.ts'
 const pauseMs = 3000
 /** What is looked at this long after the pause began is looked at again: writes may have begun anew. */
 const freshForMs = pauseMs / 2
-/** A replica that is linked has everything within a millisecond or two; one that has not goes on lagging while clients wait. */
-const levelWithinMs = 200
 
 /**
  * After each step at most one of the two can take a write: the old one leaves the address, loses its clients and is a
@@ -62,17 +60,4 @@ export async function handOver(ground: Ground, old: NodeView, next: NodeView): P
 function copyFromOld(ground: Ground, old: NodeView): { readonly address: string; readonly port: number } {
   const service = ground.instance.endpoints['service']!
   return holds(old, service) ? copyFrom(ground, old) : { address: old.node.address, port: old.node.ports['service']! }
-}
-
-/** Whether the replica comes to have so many bytes of the replication stream. */
-async function reaches(next: NodeView, offset: number): Promise<boolean> {
-  const giveUp = performance.now() + levelWithinMs
-  for (;;) {
-    await lookAgain(next)
-    if (!isLinked(next)) return false
-    if (offsetOf(next) >= offset) return true
-    if (performance.now() > giveUp) return false
-    // The rest is on its way; a timer's millisecond would be half of what clients wait.
-    await new Promise(setImmediate)
-  }
 }

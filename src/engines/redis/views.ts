@@ -58,20 +58,24 @@ export async function lookAgain(view: NodeView): Promise<Info> {
 export const isMaster = (view: NodeView): boolean => view.info('role') === 'master'
 /** A replica that has all that its master has, but for what is on its way. */
 export const isLinked = (view: NodeView): boolean => view.info('role') === 'slave' && view.info('master_link_status') === 'up' && view.info('master_sync_in_progress') === '0'
-/**
- * Whether the master sends it what it writes. A link is up as soon as everything was copied, but a master waits for the
- * replica's first word after that, up to a second, and what it acknowledges meanwhile is nowhere else.
- */
-export function hears(replica: NodeView, master: NodeView): boolean {
-  const { address, ports } = replica.node
-  for (let n = 0, line = master.info('slave0'); line !== undefined; n += 1, line = master.info(`slave${n}`)) {
-    if (line.includes(`ip=${address},port=${ports['service']},state=online,`)) return Number(/offset=(\d+)/.exec(line)?.[1]) > 0
-  }
-  return false
-}
-
 /** Bytes of the replication stream that it has. */
 export const offsetOf = (view: NodeView): number => Number(view.info(isMaster(view) ? 'master_repl_offset' : 'slave_repl_offset') ?? -1)
+/** A replica that is linked has everything within a millisecond or two; one that has not goes on lagging while clients wait. */
+const levelWithinMs = 200
+
+/** Whether the replica comes to have so many bytes of the replication stream. */
+export async function reaches(next: NodeView, offset: number): Promise<boolean> {
+  const giveUp = performance.now() + levelWithinMs
+  for (;;) {
+    await lookAgain(next)
+    if (!isLinked(next)) return false
+    if (offsetOf(next) >= offset) return true
+    if (performance.now() > giveUp) return false
+    // The rest is on its way; a timer's millisecond would be half of what clients wait.
+    await new Promise(setImmediate)
+  }
+}
+
 /** Whether its data descends from the master with this replication id: it copied all of it, or is it. */
 export const descendsFrom = (view: NodeView, replid: string | undefined): boolean => replid !== undefined && [view.info('master_replid'), view.info('master_replid2')].includes(replid)
 
@@ -138,7 +142,6 @@ export function copyFrom({ instance }: Ground, { node }: NodeView): { readonly a
 /** Roles and links as granted. */
 export function judge({ instance, progress }: Ground, views: readonly NodeView[]): NodeHealth {
   const { service, readonly } = instance.endpoints
-  const granted = views.find((view) => view.node.id === instance.grants['master'])
   for (const view of views) {
     if (!view.session) return { ok: false, reason: view.silence }
     const { ordinal, id } = view.node
@@ -156,10 +159,6 @@ export function judge({ instance, progress }: Ground, views: readonly NodeView[]
       const copying = view.info('master_sync_in_progress') === '1'
       progress(copying ? 'copying the data from the master' : 'connecting to the master', id)
       return { ok: false, reason: `node ${ordinal} is ${copying ? 'copying the data from the master' : 'not connected to the master'}` }
-    }
-    if (!master && granted && !hears(view, granted)) {
-      progress('waiting for the first word of the replica', id)
-      return { ok: false, reason: `node ${ordinal} has copied the data, and its master does not send it more yet` }
     }
     // By this it would be known as a successor. A master takes a new id when its first replica comes, maybe after it was asked.
     if (!descendsFrom(view, instance.grants['replid'])) return { ok: false, reason: `node ${ordinal} follows a replication id that is not on record` }
