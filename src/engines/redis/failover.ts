@@ -8,7 +8,8 @@ import { TerminalError } from '../../core/operation.ts'
 import { account, all } from './client.ts'
 import { handOver } from './handover.ts'
 import { endHung, hangsAfterMs, hangsAloneAfterMs } from './hung.ts'
-import { close, copyFrom, descendsFrom, holds, isLinked, isMaster, judge, leave, lookAgain, lookAtAll, move, offsetOf, reaches, take, type NodeView } from './views.ts'
+import { copyFrom, descendsFrom, holds, isMaster, judge, leave, lookAgain, lookAtAll, move, offsetOf, reaches, take, type NodeView } from './views.ts'
+import { closeAll, isLinked } from './seen.ts'
 import type { Grants, NodeRecord } from '../../core/instance.ts'
 import type { NodeHealth } from '../../core/engine.ts'
 import type { Ground } from './topology.ts'
@@ -32,7 +33,7 @@ export async function arrange(ground: Ground): Promise<NodeHealth> {
     const behind = await notFed(views)
     if (behind) return { ok: false, reason: `node ${behind.node.ordinal} lags behind the master` }
     return unwritten ? { ok: false, reason: `node ${unwritten.node.ordinal} is writing what it copied to its append-only file` } : health
-  } finally { close(views) }
+  } finally { closeAll(views) }
 }
 
 /**
@@ -192,7 +193,7 @@ export async function vacate(ground: Ground, leaving: readonly NodeRecord[]): Pr
     const going = views.filter((view) => leaving.some((node) => node.id === view.node.id))
     for (const view of going.filter((one) => one.session && holds(one, address))) await move(view, leave(view, address))
     await lendReaders(views.filter((view) => view.session && !going.includes(view)), address)
-  } finally { close(views) }
+  } finally { closeAll(views) }
   // A node that comes later may get the number of one that left, and nothing of its past.
   const gone = leaving.map((node) => priorityGrant(node.id))
   if (gone.some((key) => key in ground.instance.grants)) await ground.grant(Object.fromEntries(Object.entries(ground.instance.grants).filter(([key]) => !gone.includes(key))))
@@ -212,5 +213,5 @@ async function nominate(ground: Ground, but: readonly NodeRecord[]): Promise<str
     }
     await ground.grant(withMaster(grants, next))
     return `handing the master's role over to node ${next.node.ordinal}`
-  } finally { close(views) }
+  } finally { closeAll(views) }
 }

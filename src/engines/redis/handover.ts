@@ -1,7 +1,8 @@
 /** One master hands its role to a replica while clients write; they see a pause and a reconnect. */
 import { checkpoint } from '../../core/checkpoint.ts'
 import { account, all, readInfo } from './client.ts'
-import { copyFrom, cut, holds, isLinked, isMaster, leave, lookAgain, offsetOf, reaches, relisten, take, whereIs, type NodeView } from './views.ts'
+import { copyFrom, cut, holds, isMaster, leave, lookAgain, offsetOf, reaches, relisten, take, whereIs, type NodeView } from './views.ts'
+import { isLinked } from './seen.ts'
 import type { NodeHealth } from '../../core/engine.ts'
 import type { Endpoint } from '../../core/instance.ts'
 import type { Ground } from './topology.ts'

@@ -1,52 +1,20 @@
 /** What the nodes of a replicated Redis are now, each seen through one open session. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { checkpoint } from '../../core/checkpoint.ts'
-import { all, openSession, readInfo, type Info, type Session } from './client.ts'
+import { all, readInfo, type Info, type Session } from './client.ts'
+import { isLinked, meetAll, type Seen } from './seen.ts'
 import type { NodeHealth } from '../../core/engine.ts'
 import type { Ground } from './topology.ts'
-import type { Endpoint, NodeRecord } from '../../core/instance.ts'
-import type { NodeState } from '../../core/runtime.ts'
+import type { Endpoint } from '../../core/instance.ts'
 
-export interface NodeView {
-  readonly node: NodeRecord
-  readonly state: NodeState
-  readonly running: boolean
-  /** Null: it does not run, or does not answer. */
-  readonly session: Session | null
-  /** Why there is no session. */
-  readonly silence: string
-  /** Whether it said something, be it only that a script keeps it busy: it does not hang. */
-  readonly answers: boolean
-  /** INFO, as of the last look. */
-  info: Info
+export interface NodeView extends Seen {
   /** Addresses and the port that it listens on. */
   addresses: readonly string[]
   port: number
 }
 
-export async function lookAtAll(ground: Ground): Promise<NodeView[]> {
-  return Promise.all(ground.nodes.map((node) => lookAt(ground, node)))
-}
-
-export function close(views: readonly NodeView[]): void {
-  for (const view of views) view.session?.redis.disconnect()
-}
-
-async function lookAt(ground: Ground, node: NodeRecord): Promise<NodeView> {
-  const state = ground.states.find((one) => one.id === node.id)!
-  const blank = { node, state, info: (): undefined => undefined, addresses: [] as readonly string[], port: 0 }
-  if (state.phase !== 'running') return { ...blank, running: false, answers: false, session: null, silence: `node ${node.ordinal} does not run` }
-  try {
-    const session = await openSession(ground.reach(node, state))
-    try {
-      const view = { ...blank, running: true, answers: true, session, silence: '', info: session.info }
-      await whereIs(view)
-      return view
-    } catch (error) {
-      session.redis.disconnect()
-      throw error
-    }
-  } catch (error) { return { ...blank, running: true, answers: (error as Error).name === 'ReplyError', session: null, silence: `node ${node.ordinal} does not answer: ${(error as Error).message}` } }
+export function lookAtAll(ground: Ground): Promise<NodeView[]> {
+  return meetAll(ground, { addresses: [] as readonly string[], port: 0 }, ({ redis }) => where(redis))
 }
 
 /** Asks again, for what replication alone changes. */
@@ -56,8 +24,6 @@ export async function lookAgain(view: NodeView): Promise<Info> {
 }
 
 export const isMaster = (view: NodeView): boolean => view.info('role') === 'master'
-/** A replica that has all that its master has, but for what is on its way. */
-export const isLinked = (view: NodeView): boolean => view.info('role') === 'slave' && view.info('master_link_status') === 'up' && view.info('master_sync_in_progress') === '0'
 /** Bytes of the replication stream that it has. */
 export const offsetOf = (view: NodeView): number => Number(view.info(isMaster(view) ? 'master_repl_offset' : 'slave_repl_offset') ?? -1)
 /** A replica that is linked has everything within a millisecond or two; one that has not goes on lagging while clients wait. */
@@ -127,10 +93,11 @@ export async function move(view: NodeView, command: readonly (string | number)[]
 }
 
 /** Asks again where it listens. */
-export async function whereIs(view: NodeView): Promise<void> {
-  const [bind, port] = await all(view.session!.redis, [['CONFIG', 'GET', 'bind'], ['CONFIG', 'GET', 'port']]) as [string[], string[]]
-  view.addresses = bind[1]!.split(' ')
-  view.port = Number(port[1])
+export async function whereIs(view: NodeView): Promise<void> { Object.assign(view, await where(view.session!.redis)) }
+
+async function where(redis: Session['redis']): Promise<Pick<NodeView, 'addresses' | 'port'>> {
+  const [bind, port] = await all(redis, [['CONFIG', 'GET', 'bind'], ['CONFIG', 'GET', 'port']]) as [string[], string[]]
+  return { addresses: bind[1]!.split(' '), port: Number(port[1]) }
 }
 
 /** Where replicas find the master: its own address, or on a shared host the instance's, for its own port it has left. */
