@@ -151,6 +151,14 @@ describe('an instance of several nodes', { concurrency: false }, () => {
     redis.disconnect()
   })
 
+  test('RUNNING means that the replica has confirmed what its master sent, although nobody wrote', async () => {
+    const made = await create(server, 'heard', 2)
+    const redis = client(made)
+    const said = /slave0:.*state=online,offset=(\d+)/.exec(await redis.info('replication'))
+    assert.ok(Number(said?.[1]) > 0, `the replica has said nothing yet: ${said?.[0]}`)
+    redis.disconnect()
+  })
+
   test('a dry run makes the same checks, tells a plan, and touches nothing', async () => {
     const made = await create(server, 'only-asked', 2)
     const id = made.instance_id
