@@ -2,15 +2,17 @@
 import { createHash } from 'node:crypto'
 import { sql } from 'kysely'
 import type { AuditRow } from './tables.ts'
-import type { Tx } from './database.ts'
+import { inTurn, type Tx } from './database.ts'
 
 export interface AuditEntry {
   readonly at: number; readonly actor: string; readonly projectId: string; readonly action: string
   readonly instanceId: string; readonly operationId: string; /** Never a secret. */ readonly detail: string
 }
 
+/** The last thing that a transaction does: whoever appends has the chain to itself until the commit. */
 export async function appendAudit(tx: Tx, entries: readonly AuditEntry[]): Promise<void> {
   if (entries.length === 0) return
+  await inTurn(tx, 'audit')
   const last = await tx.selectFrom('audit').select(['sequence', 'hash']).orderBy('sequence', 'desc').limit(1).executeTakeFirst()
   let sequence = last?.sequence ?? 0
   let hash = last?.hash ?? ''

@@ -1,5 +1,5 @@
 /** Instances, their nodes and the addresses these hold. */
-import { type Database, type Tx } from './database.ts'
+import { locked, isShared, type Database, type Tx } from './database.ts'
 import type { AddressRow, InstanceRow, NodeRow } from './tables.ts'
 import type { Action } from '../core/operation.ts'
 import type { EngineName, Grants, Health, Instance, NodeRecord } from '../core/instance.ts'
@@ -48,6 +48,14 @@ export async function deleteInstances(tx: Tx, ids: readonly string[]): Promise<v
   await tx.deleteFrom('addresses').where('node_id', 'in', ids).execute()
   await tx.deleteFrom('nodes').where('instance_id', 'in', ids).execute()
   await tx.deleteFrom('instances').where('id', 'in', ids).execute()
+}
+
+/**
+ * Holds instances until the transaction ends, so that what is read of them stays true. Everybody takes instances first,
+ * sorted, and then what belongs to them.
+ */
+export async function lockInstances(tx: Tx, ids: readonly string[]): Promise<void> {
+  if (ids.length > 0 && isShared(tx)) await locked(tx, tx.selectFrom('instances').select('id').where('id', 'in', ids).orderBy('id')).execute()
 }
 
 /** By id, of any project; for workers. */

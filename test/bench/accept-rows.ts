@@ -8,7 +8,7 @@ import type { Instance, NodeRecord } from '../../src/core/instance.ts'
 /** Opens the home's database and fills it; the ids come back in no order, as callers have them. */
 export async function fill(home: string, projectId: string, count: number): Promise<{ readonly db: Database; readonly ids: string[] }> {
   prepareHome(home)
-  const db = await openDatabase(home)
+  const db = await openDatabase({ home, databaseUrl: null })
   const now = Date.now()
   const made = Array.from({ length: count }, (_, n): { instance: Instance; node: NodeRecord } => {
     const id = randomUUID()

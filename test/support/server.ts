@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Redis } from 'ioredis'
+import { freshDatabase } from './postgres.ts'
 
 export const root = resolve(import.meta.dirname, '..', '..')
 export const password = 'Abcd1234!'
@@ -41,7 +42,9 @@ export interface Server {
   destroy(): Promise<void>
 }
 
+/** On SQLite; with SLUICE_TEST_DATABASE=postgres on a fresh database of a real PostgreSQL. */
 export async function makeServer(extra: NodeJS.ProcessEnv = {}): Promise<Server> {
+  const database = process.env['SLUICE_TEST_DATABASE'] === 'postgres' && !('SLUICE_DATABASE_URL' in extra) ? await freshDatabase() : null
   const work = mkdtempSync(join(tmpdir(), 'sluice-test-'))
   const home = join(work, 'home')
   const base = await freeBase()
@@ -49,7 +52,7 @@ export async function makeServer(extra: NodeJS.ProcessEnv = {}): Promise<Server>
   const env: NodeJS.ProcessEnv = {
     ...process.env, SLUICE_HOME: home, SLUICE_PORT: String(base), SLUICE_USER: 'admin', SLUICE_PASSWORD: 'Test-Passw0rd', SLUICE_DOMAIN: 'sluice',
     SLUICE_PROJECT: 'eu-de_test', SLUICE_PROJECT_ID: project, SLUICE_ACCESS_KEY: 'TESTACCESSKEY0000000', SLUICE_SECRET_KEY: 'test-secret-key-0123456789-0123456789',
-    SLUICE_LOG_LEVEL: 'warn', SLUICE_GUARD: 'off', ...extra,
+    SLUICE_LOG_LEVEL: 'warn', SLUICE_GUARD: 'off', ...database ? { SLUICE_DATABASE_URL: database.url } : {}, ...extra,
   }
   let child: ChildProcess | null = null
   let gone: Promise<void> = Promise.resolve()
@@ -121,6 +124,7 @@ export async function makeServer(extra: NodeJS.ProcessEnv = {}): Promise<Server>
       // A server that was killed could not give its block of addresses back.
       for (const name of existsSync(claims) ? readdirSync(claims) : []) try { if (readFileSync(join(claims, name), 'utf8').trim() === home) rmSync(join(claims, name)) } catch { /* another test's, gone meanwhile */ }
       rmSync(work, { recursive: true, force: true, maxRetries: 5 })
+      await database?.drop()
     },
   }
 }
