@@ -15,7 +15,8 @@ const otherKey = 'the database of SLUICE_DATABASE_URL belongs to another master 
 /** The secrets of this database. Throws a sentence when this home has other ones. */
 export async function sharedSecrets(db: Database, { home, masterKey }: Pick<Config, 'home' | 'masterKey'>): Promise<Secrets> {
   // A key of our own, made now, would only be in the way of the right one later.
-  if (masterKey === null && !existsSync(join(home, 'master.key')) && await readSetting(db, 'key check', null) !== null) throw new Error(otherKey)
+  // Asked in this order: whoever of this home wrote the check had made the file before.
+  if (masterKey === null && await readSetting(db, 'key check', null) !== null && !existsSync(join(home, 'master.key'))) throw new Error(otherKey)
   const secrets = readSecrets(home, masterKey)
   // Says whether a key is the right one, and nothing else about it.
   const check = secrets.derive('key check').toString('base64url')

@@ -7,9 +7,9 @@ import { leavingNodes } from './operations/shrink.ts'
 import { planFor } from './operations/plan.ts'
 import { mib, placeEndpoints, placeNodes } from './places.ts'
 import { resize } from './resize.ts'
-import { insertInstances, lockInstances, nodesOf, projectInstances, takenAddresses, tally } from './store/instances.ts'
+import { insertInstances, instancesByIds, lockInstances, nodesOf, projectInstances, takenAddresses, tally } from './store/instances.ts'
 import { heardHosts } from './store/control-planes.ts'
-import { isTaken, transact, type Database } from './store/database.ts'
+import { isTaken, snapshot, transact, type Database, type Tx } from './store/database.ts'
 import { actions } from './operations/actions.ts'
 import { refusalOf } from './core/refusal.ts'
 import { statusOf, type Status } from './core/status.ts'
@@ -77,7 +77,9 @@ export function controlPlane({ db, engines, runtimes, addresses, host, available
       await appendAudit(tx, made.map((m) => ({ at: now, actor: wish.caller.userName, projectId: wish.caller.projectId, action: 'create.accepted', instanceId: m.instance.id, operationId: m.operationId, detail: `${wish.engine} ${wish.version} ${spec.flavor}` })))
     })
     worker.nudge()
-    return views(made.map((m) => m.instance))
+    const ids = made.map((m) => m.instance.id)
+    const all = new Map((await views(async (tx) => [...(await instancesByIds(tx, ids)).values()])).map((view) => [view.instance.id, view]))
+    return ids.flatMap((id) => all.get(id) ?? [])
   }
 
   async function submit({ caller, engine, action, ids, memo, dryRun }: Parameters<ControlPlane['submit']>[0]): Promise<Answer[]> {
@@ -118,17 +120,20 @@ export function controlPlane({ db, engines, runtimes, addresses, host, available
     return answers
   }
 
-  async function views(instances: readonly Instance[]): Promise<View[]> {
-    const ids = instances.map((instance) => instance.id)
-    const [open, nodes] = [await openOperationsOf(db, ids), await nodesOf(db, ids)]
-    // This host is heard of: we are on it.
-    const heard = instances.some((instance) => instance.host !== host) ? await heardHosts(db, Date.now()) : null
+  async function views(find: (tx: Tx) => Promise<readonly Instance[]>): Promise<View[]> {
+    const { instances, open, nodes, heard } = await snapshot(db, async (tx) => {
+      const instances = await find(tx)
+      const ids = instances.map((instance) => instance.id)
+      const [open, nodes] = [await openOperationsOf(tx, ids), await nodesOf(tx, ids)]
+      // This host is heard of: we are on it.
+      return { instances, open, nodes, heard: instances.some((instance) => instance.host !== host) ? await heardHosts(tx, Date.now()) : new Set<string>() }
+    })
     // A server that cannot be found is told by the creation that needs it, not by everything that shows an instance.
     const runsOn = new Map<string, Promise<string | null>>()
     return Promise.all(instances.map(async (instance) => {
       const key = `${instance.engine} ${instance.version}`
       if (!runsOn.has(key)) runsOn.set(key, engines[instance.engine].runsOn(instance.version).catch(() => null))
-      return viewOf(engines[instance.engine], instance, open.get(instance.id) ?? null, nodes.get(instance.id) ?? [], await runsOn.get(key)!, instance.host !== host && !heard!.has(instance.host))
+      return viewOf(engines[instance.engine], instance, open.get(instance.id) ?? null, nodes.get(instance.id) ?? [], await runsOn.get(key)!, instance.host !== host && !heard.has(instance.host))
     }))
   }
 
@@ -152,11 +157,11 @@ export function controlPlane({ db, engines, runtimes, addresses, host, available
     },
     ...changes({ db, engines, worker }),
     async deleteFailed({ caller, engine, dryRun = false }) {
-      const failed = (await views(await projectInstances(db, caller.projectId, engine))).filter((view) => view.status === 'createfailed')
+      const failed = (await views((tx) => projectInstances(tx, caller.projectId, engine))).filter((view) => view.status === 'createfailed')
       return failed.length === 0 ? [] : submit({ caller, engine, action: 'delete', ids: failed.map((view) => view.instance.id), dryRun })
     },
     async list(projectId, filter) {
-      const all = (await views(await projectInstances(db, projectId, filter.engine))).filter((view) => matches(view, filter))
+      const all = (await views((tx) => projectInstances(tx, projectId, filter.engine))).filter((view) => matches(view, filter))
       return { total: all.length, views: all.slice(filter.offset, filter.offset + filter.limit) }
     },
     async count(projectId, engine) {
@@ -168,8 +173,7 @@ export function controlPlane({ db, engines, runtimes, addresses, host, available
       return counts
     },
     async get(projectId, engine, id) {
-      const [instance] = await projectInstances(db, projectId, engine, [id])
-      return instance ? (await views([instance]))[0]! : null
+      return (await views((tx) => projectInstances(tx, projectId, engine, [id])))[0] ?? null
     },
     async tasks(projectId, engine, id, page) {
       const [instance] = await projectInstances(db, projectId, engine, [id])
@@ -189,7 +193,7 @@ export function controlPlane({ db, engines, runtimes, addresses, host, available
       return nodes[0] ? runtimes[instance.runtime].logs(nodes[0].id, how) : null
     },
     async nodes(projectId, { engine, instanceId } = {}) {
-      const all = await views(await projectInstances(db, projectId, engine ?? null, ...instanceId === undefined ? [] : [[instanceId]]))
+      const all = await views((tx) => projectInstances(tx, projectId, engine ?? null, ...instanceId === undefined ? [] : [[instanceId]]))
       return Promise.all(all.flatMap((view) => {
         const leaving = view.open ? leavingNodes(view.open.memo) : []
         return view.nodes.map(async (node) => ({ view, node, role: view.roles.get(node.id) ?? null, leaving: leaving.includes(node.id), report: node.host === host ? await runtimes[view.instance.runtime].report(view.instance.id, node.id) : notHere(node.id) }))

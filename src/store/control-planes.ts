@@ -1,5 +1,5 @@
 /** Who shares the database, and which hosts are heard of. */
-import type { Database } from './database.ts'
+import type { Database, Tx } from './database.ts'
 
 /** A control plane says this often that it lives. */
 export const sayEveryMs = 2500
@@ -19,7 +19,7 @@ export async function sayGone(db: Database, id: string, now: number): Promise<vo
 }
 
 /** Hosts on which a control plane lives; whose nodes are looked after. */
-export async function heardHosts(db: Database, now: number): Promise<Set<string>> {
+export async function heardHosts(db: Database | Tx, now: number): Promise<Set<string>> {
   const rows = await db.selectFrom('control_planes').select('host').distinct().where('seen_at', '>=', now - silentAfterMs).execute()
   return new Set(rows.map((row) => row.host))
 }

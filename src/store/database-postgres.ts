@@ -1,6 +1,6 @@
 /** PostgreSQL, shared by several control planes. It may go away and come back at any time. */
 import { Kysely, PostgresDialect, type PostgresPool } from 'kysely'
-import pg from 'pg'
+import { Pool, types as defaults, type CustomTypesConfig, type PoolConfig } from 'pg'
 import { unavailable } from '../core/unavailable.ts'
 import { migrate } from './migrate.ts'
 import type { Tables } from './tables.ts'
@@ -23,8 +23,8 @@ export async function openPostgres(url: string): Promise<Kysely<Tables>> {
 }
 
 /** Connections whose losses are told apart from mistakes, and end nothing but the query. */
-function pool(url: string, limits: pg.PoolConfig): PostgresPool {
-  const inner = new pg.Pool({ connectionString: url, max: connections, application_name: 'sluice', connectionTimeoutMillis: connectWithinMs, keepAlive: true, types, ...limits })
+function pool(url: string, limits: PoolConfig): PostgresPool {
+  const inner = new Pool({ connectionString: url, max: connections, application_name: 'sluice', connectionTimeoutMillis: connectWithinMs, keepAlive: true, types, ...limits })
   // What an idle connection says when it dies; the next query finds out by itself.
   inner.on('error', () => {})
   inner.on('connect', (client) => client.on('error', () => {}))
@@ -49,8 +49,8 @@ function pool(url: string, limits: pg.PoolConfig): PostgresPool {
 }
 
 /** Epoch milliseconds and counts fit into a double for the next quarter of a million years. */
-const types: pg.CustomTypesConfig = {
-  getTypeParser: ((id: number, format?: 'text') => id === pg.types.builtins.INT8 ? Number : pg.types.getTypeParser(id, format)) as typeof pg.types.getTypeParser,
+const types: CustomTypesConfig = {
+  getTypeParser: ((id: number, format?: 'text') => id === defaults.builtins.INT8 ? Number : defaults.getTypeParser(id, format)) as typeof defaults.getTypeParser,
 }
 
 /** PostgreSQL's text has no NUL; the last words of a server that crashed may. */

@@ -41,6 +41,12 @@ export async function transact<T>(db: Database, work: (tx: Tx) => Promise<T>): P
   }
 }
 
+/** Reads that all see the same instant: an instance read before its operation ended, and the operation after, would be neither. */
+export async function snapshot<T>(db: Database, read: (tx: Tx) => Promise<T>): Promise<T> {
+  const begun = db.transaction()
+  return (isShared(db) ? begun.setIsolationLevel('repeatable read').setAccessMode('read only') : begun).execute(read)
+}
+
 /** Leaves out rows of `table` that another transaction holds, and holds the others. SQLite has one transaction at a time. */
 export function skipLocked<DB, TB extends keyof DB, O>(db: Database | Tx, query: SelectQueryBuilder<DB, TB, O>, table: TB & string): SelectQueryBuilder<DB, TB, O> {
   return isShared(db) ? query.forUpdate(table).skipLocked() : query

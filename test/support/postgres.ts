@@ -10,7 +10,7 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import pg from 'pg'
+import { Client, type QueryResult } from 'pg'
 
 export interface Postgres {
   /** Of the database that is always there. */
@@ -34,8 +34,8 @@ export async function freshDatabase(server?: Postgres): Promise<{ readonly url: 
 }
 
 /** One question on a connection of its own. */
-export async function ask(url: string, text: string): Promise<pg.QueryResult> {
-  const client = new pg.Client({ connectionString: url })
+export async function ask(url: string, text: string): Promise<QueryResult> {
+  const client = new Client({ connectionString: url })
   await client.connect()
   try { return await client.query(text) } finally { await client.end() }
 }

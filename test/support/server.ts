@@ -46,9 +46,9 @@ export interface Server {
 export async function makeServer(extra: NodeJS.ProcessEnv = {}): Promise<Server> {
   const database = process.env['SLUICE_TEST_DATABASE'] === 'postgres' && !('SLUICE_DATABASE_URL' in extra) ? await freshDatabase() : null
   const work = mkdtempSync(join(tmpdir(), 'sluice-test-'))
-  const home = join(work, 'home')
+  const home = extra['SLUICE_HOME'] ?? join(work, 'home')
   const base = await freeBase()
-  const project = randomUUID().replaceAll('-', '')
+  const project = extra['SLUICE_PROJECT_ID'] ?? randomUUID().replaceAll('-', '')
   const env: NodeJS.ProcessEnv = {
     ...process.env, SLUICE_HOME: home, SLUICE_PORT: String(base), SLUICE_USER: 'admin', SLUICE_PASSWORD: 'Test-Passw0rd', SLUICE_DOMAIN: 'sluice',
     SLUICE_PROJECT: 'eu-de_test', SLUICE_PROJECT_ID: project, SLUICE_ACCESS_KEY: 'TESTACCESSKEY0000000', SLUICE_SECRET_KEY: 'test-secret-key-0123456789-0123456789',
@@ -127,6 +127,11 @@ export async function makeServer(extra: NodeJS.ProcessEnv = {}): Promise<Server>
       await database?.drop()
     },
   }
+}
+
+/** Another control plane beside one on PostgreSQL: the same database and home, other ports. To be destroyed before that one. */
+export function sibling(of: Server, extra: NodeJS.ProcessEnv = {}): Promise<Server> {
+  return makeServer({ SLUICE_HOME: of.home, SLUICE_PROJECT_ID: of.project, SLUICE_DATABASE_URL: of.env['SLUICE_DATABASE_URL'], ...extra })
 }
 
 /** A creation as a customer sends it. */
