@@ -13,6 +13,9 @@ export interface Credentials {
   readonly accessKey: string; readonly secretKey: string
 }
 
+/** What the SQLite database of a home is called when its state was moved to another one. */
+export const movedName = 'sluice.db.moved'
+
 /** Makes the folder, for its owner only. Throws a sentence when that cannot be. */
 export function prepareHome(home: string): void {
   try { mkdirSync(home, { recursive: true, mode: 0o700 }) } catch (error) { throw new Error(`SLUICE_HOME ${home} cannot be made: ${(error as Error).message}`) }

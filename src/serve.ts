@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { pino } from 'pino'
 import { readConfig, type Config } from './config.ts'
-import { hostId, prepareHome, readCredentials, type Credentials } from './home.ts'
+import { hostId, movedName, prepareHome, readCredentials, type Credentials } from './home.ts'
 import { readSecrets, type Secrets } from './secrets.ts'
 import { sharedCredentials, sharedSecrets } from './agreement.ts'
 import { startPresence } from './presence.ts'
@@ -66,6 +66,7 @@ function tokenKey(secrets: Secrets, password: string): Buffer {
 async function openDatabaseSoon(where: Config): Promise<Database> {
   // Two databases would start two servers for each node.
   if (where.databaseUrl !== null && existsSync(join(where.home, 'sluice.db'))) throw new Error(`${where.home} has a database of its own, sluice.db: move it with "sluice export" and "sluice import", or give this server another SLUICE_HOME`)
+  if (where.databaseUrl === null && !existsSync(join(where.home, 'sluice.db')) && existsSync(join(where.home, movedName))) throw new Error(`the state of ${where.home} was moved to PostgreSQL: set SLUICE_DATABASE_URL, or rename ${movedName} back to sluice.db`)
   for (let tries = 0; ; tries += 1) {
     try { return await openDatabase(where) } catch (error) {
       if (tries === 50 || where.databaseUrl !== null || !existsSync(join(where.home, 'guard.log'))) throw error

@@ -2,7 +2,8 @@
 import { inTurn, transact, type Database } from './database.ts'
 import { readSetting, writeSetting } from './settings.ts'
 
-const nameOf = (host: string): string => `address blocks ${host}`
+/** The setting of a host. */
+export const nameOf = (host: string): string => `address blocks ${host}`
 
 /** Databases of one host had them under a name without it. */
 export const formerName = 'address blocks'

@@ -12,7 +12,8 @@ import * as controlPlanes from './migrations/0003-control-planes.ts'
 import type { Tables } from './tables.ts'
 
 const migrations: Readonly<Record<string, Migration>> = { '0001-first': first, '0002-topologies': topologies, '0003-control-planes': controlPlanes }
-const newest = Object.keys(migrations).at(-1)!
+/** What this release's schema ends with. */
+export const newest = Object.keys(migrations).at(-1)!
 
 /** Throws a sentence when this release cannot serve the schema that is there; `name` begins it. */
 export async function migrate(db: Kysely<Tables>, name: string): Promise<void> {
