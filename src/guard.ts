@@ -14,7 +14,6 @@ import { hostId } from './home.ts'
 import { isShared, openDatabase, type Database } from './store/database.ts'
 import { readSecrets } from './secrets.ts'
 import { registry } from './registry.ts'
-import { othersOn } from './store/control-planes.ts'
 import { releaseAll } from './store/operations.ts'
 import { startObserver } from './operations/observer.ts'
 import { startWorker } from './operations/worker.ts'
@@ -42,11 +41,9 @@ export async function endGuard(home: string): Promise<void> {
 async function work(db: Database, env: NodeJS.ProcessEnv): Promise<void> {
   const config = readConfig(env)
   const log = pino({ level: config.logLevel }, pino.destination({ fd: 2, sync: true }))
-  const shared = isShared(db)
   const [host, owner] = [hostId(config.home), `${hostname()}:${process.pid}:${Date.now()}`]
-  // Somebody else looks after the nodes of this host already.
-  if (shared && await othersOn(db, { id: owner, host }, Date.now()) > 0) return
-  if (!shared) await releaseAll(db)
+  // On a shared one others of this host may live, and this is one more of them for a while.
+  if (!isShared(db)) await releaseAll(db)
   // The guard that runs this goes on; there must not be two of them.
   const { engines, runtimes } = registry({ ...config, guard: false }, readSecrets(config.home, config.masterKey))
   const worker = startWorker({ db, engines, runtimes, owner, host, log })

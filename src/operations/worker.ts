@@ -1,6 +1,6 @@
 /** Takes accepted operations, calls their steps until they are done, and settles them. */
 import { actions } from './actions.ts'
-import { claim, grant, heldOf, letGo, remember, renew, settle, type Settlement } from '../store/operations.ts'
+import { claim, giveUp, grant, heldOf, letGo, remember, renew, settle, type Settlement } from '../store/operations.ts'
 import { instancesByIds, nodesOf } from '../store/instances.ts'
 import { leavingNodes } from './shrink.ts'
 import { fenced } from '../core/fence.ts'
@@ -217,6 +217,8 @@ export function startWorker({ db, engines, runtimes, owner, host, log }: WorkerP
       clearInterval(renewing)
       for (const run of running.values()) run.abort.abort()
       await Promise.all([claiming, ...[...running.values()].map((run) => run.ended)])
+      // Whoever comes next need not wait for the leases to end.
+      await giveUp(db, owner).catch(away)
     },
   }
 }

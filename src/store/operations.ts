@@ -130,6 +130,11 @@ export async function grant(db: Database, owner: string, operation: Pick<Operati
   })
 }
 
+/** Gives up every lease of an owner that works on nothing any more. */
+export async function giveUp(db: Database, owner: string): Promise<void> {
+  await transact(db, (tx) => tx.updateTable('operations').set({ lease_owner: null, lease_until: null }).where('lease_owner', '=', owner).execute())
+}
+
 /** Gives up leases of control planes that cannot live any more; for a database that only one server opens. */
 export async function releaseAll(db: Database): Promise<void> {
   await db.updateTable('operations').set({ lease_owner: null, lease_until: null }).where('lease_owner', 'is not', null).execute()

@@ -5,7 +5,7 @@
  */
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
-import { appendFileSync, chmodSync, chownSync, existsSync, globSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { appendFileSync, chmodSync, chownSync, closeSync, existsSync, globSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
@@ -72,16 +72,16 @@ export async function startPostgres(): Promise<Postgres> {
   let gone: Promise<void> = Promise.resolve()
   const url = `postgres://sluice:never-in-a-log@127.0.0.1:${port}/postgres`
   async function start(): Promise<void> {
-    const started = child = spawn(join(programs!, 'postgres'), ['-D', data], { ...user, cwd: folder, stdio: ['ignore', 'ignore', 'pipe'] })
-    let words = ''
-    started.stderr!.on('data', (text) => { words = `${words}${text}`.slice(-2000) })
+    // A file: nobody would read a pipe while this process waits for another one.
+    const log = openSync(join(folder, 'log'), 'a', 0o600)
+    const started = child = spawn(join(programs!, 'postgres'), ['-D', data], { ...user, cwd: folder, stdio: ['ignore', log, log] })
+    closeSync(log)
     started.unref()
-    ;(started.stderr as unknown as { unref(): void }).unref()
     let over = false
     gone = new Promise((done) => { started.once('exit', () => { over = true; done() }) })
     for (const giveUp = Date.now() + 30_000; ;) {
       try { await ask(url, 'select 1'); return } catch (error) {
-        if (over || Date.now() > giveUp) throw new Error(`PostgreSQL did not start: ${words}`, { cause: error })
+        if (over || Date.now() > giveUp) throw new Error(`PostgreSQL did not start: ${readFileSync(join(folder, 'log'), 'utf8').slice(-2000)}`, { cause: error })
         await sleep(20)
       }
     }

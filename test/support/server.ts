@@ -42,9 +42,9 @@ export interface Server {
   destroy(): Promise<void>
 }
 
-/** On SQLite; with SLUICE_TEST_DATABASE=postgres on a fresh database of a real PostgreSQL. */
+/** On SQLite; with SLUICE_TEST_DATABASE=postgres, there or in the environment, on a fresh database of a real PostgreSQL. */
 export async function makeServer(extra: NodeJS.ProcessEnv = {}): Promise<Server> {
-  const database = process.env['SLUICE_TEST_DATABASE'] === 'postgres' && !('SLUICE_DATABASE_URL' in extra) ? await freshDatabase() : null
+  const database = (extra['SLUICE_TEST_DATABASE'] ?? process.env['SLUICE_TEST_DATABASE']) === 'postgres' && !('SLUICE_DATABASE_URL' in extra) ? await freshDatabase() : null
   const work = mkdtempSync(join(tmpdir(), 'sluice-test-'))
   const home = extra['SLUICE_HOME'] ?? join(work, 'home')
   const base = await freeBase()
