@@ -25,6 +25,7 @@ export interface Server {
   readonly log: () => string
   /** Adds to the environment and to node's arguments of every later start. */
   always(extra: NodeJS.ProcessEnv, nodeArguments: readonly string[]): void
+  /** `SLUICE_TEST_ROOT`: another checkout than this one. */
   start(extra?: NodeJS.ProcessEnv): Promise<void>
   /** Ends the control plane only; resolves when it is gone. */
   end(signal: NodeJS.Signals): Promise<void>
@@ -62,7 +63,8 @@ export async function makeServer(extra: NodeJS.ProcessEnv = {}): Promise<Server>
   let always: { readonly env: NodeJS.ProcessEnv; readonly arguments: readonly string[] } = { env: {}, arguments: [] }
 
   async function start(more: NodeJS.ProcessEnv = {}): Promise<void> {
-    const started = spawn(process.execPath, [...always.arguments, join(root, 'src/main.ts')], { env: { ...env, ...always.env, ...more }, stdio: ['ignore', 'pipe', 'pipe'], cwd: work })
+    const all: NodeJS.ProcessEnv = { ...env, ...always.env, ...more }
+    const started = spawn(process.execPath, [...always.arguments, join(all['SLUICE_TEST_ROOT'] ?? root, 'src/main.ts')], { env: all, stdio: ['ignore', 'pipe', 'pipe'], cwd: work })
     child = started
     let over = false
     gone = new Promise((done) => { started.once('exit', () => { over = true; done() }) })
