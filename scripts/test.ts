@@ -15,7 +15,7 @@ const mode = process.argv[2] ?? 'all'
 const root = resolve(import.meta.dirname, '..')
 const slow = /kafka|crash|deadline|several|outage|hosts|upgrade/
 
-await ensureEngines({ redis: true, kafka: mode !== 'fast', postgres: true, interactive: process.stdin.isTTY ?? false, log: (line) => console.log(line) })
+await ensureEngines({ redis: true, kafka: mode !== 'fast', postgres: true, openssl: mode !== 'sweep', interactive: process.stdin.isTTY ?? false, log: (line) => console.log(line) })
 // One for all of them: each test has a database of its own in it.
 const postgres = process.env['SLUICE_TEST_POSTGRES'] ? null : await startPostgres()
 if (postgres) process.env['SLUICE_TEST_POSTGRES'] = postgres.url

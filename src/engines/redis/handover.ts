@@ -45,13 +45,14 @@ export async function handOver(ground: Ground, old: NodeView, next: NodeView): P
       return lags
     }
   }
-  const master = copyFrom(ground, next)
-  await all(from, [['CONFIG', 'SET', 'masteruser', account], ['CONFIG', 'SET', 'masterauth', ground.password], ['REPLICAOF', master.address, master.port]])
+  // Of nobody yet: the new one would refuse it until it is promoted, and it would ask again only after a second.
+  await all(from, [['CONFIG', 'SET', 'masteruser', account], ['CONFIG', 'SET', 'masterauth', ground.password], ['REPLICAOF', old.node.address, 1]])
   checkpoint('engine.demoted')
   // It leaves the readers' address for this one; those that read there are cut, for the address will be another's.
   await relisten(next, [['REPLICAOF', 'NO', 'ONE'], ...holds(next, readonly) ? cut : []], take(next, service), [])
   checkpoint('engine.promoted')
-  await all(from, [['CLIENT', 'UNPAUSE']])
+  const master = copyFrom(ground, next)
+  await all(from, [['REPLICAOF', master.address, master.port], ['CLIENT', 'UNPAUSE']])
   await Promise.all([lookAgain(old), lookAgain(next)])
   await Promise.all([whereIs(old), whereIs(next)])
   return { ok: true }

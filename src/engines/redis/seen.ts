@@ -1,5 +1,5 @@
 /** Meeting the nodes of an instance: each through one open session, or with the reason why there is none. */
-import { openSession, type Info, type Session } from './client.ts'
+import { keepSession, resumeSession, type Info, type Session } from './client.ts'
 import type { Ground } from './topology.ts'
 import type { NodeRecord } from '../../core/instance.ts'
 import type { NodeState } from '../../core/runtime.ts'
@@ -24,7 +24,7 @@ export function meetAll<T extends object>(ground: Ground, blank: T, read: (sessi
 }
 
 export function closeAll(views: readonly Pick<Seen, 'session'>[]): void {
-  for (const view of views) view.session?.redis.disconnect()
+  for (const { session } of views) if (session) keepSession(session)
 }
 
 async function meet<T extends object>(ground: Ground, node: NodeRecord, blank: T, read: (session: Session) => Promise<Partial<T>>): Promise<Seen & T> {
@@ -32,7 +32,7 @@ async function meet<T extends object>(ground: Ground, node: NodeRecord, blank: T
   const nothing = { ...blank, node, state, session: null, info: (): undefined => undefined }
   if (state.phase !== 'running') return { ...nothing, running: false, answers: false, silence: `node ${node.ordinal} does not run` }
   try {
-    const session = await openSession(ground.reach(node, state))
+    const session = await resumeSession(ground.reach(node, state))
     try {
       return { ...blank, ...await read(session), node, state, running: true, answers: true, session, silence: '', info: session.info }
     } catch (error) {

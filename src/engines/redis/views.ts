@@ -28,17 +28,18 @@ export const isMaster = (view: NodeView): boolean => view.info('role') === 'mast
 export const offsetOf = (view: NodeView): number => Number(view.info(isMaster(view) ? 'master_repl_offset' : 'slave_repl_offset') ?? -1)
 /** A replica that is linked has everything within a millisecond or two; one that has not goes on lagging while clients wait. */
 const levelWithinMs = 200
+const looksAtOnce = 4
 
 /** Whether the replica comes to have so many bytes of the replication stream. */
 export async function reaches(next: NodeView, offset: number): Promise<boolean> {
   const giveUp = performance.now() + levelWithinMs
-  for (;;) {
+  for (let looks = 1; ; looks += 1) {
     await lookAgain(next)
     if (!isLinked(next)) return false
     if (offsetOf(next) >= offset) return true
     if (performance.now() > giveUp) return false
-    // The rest is on its way; a timer's millisecond would be half of what clients wait.
-    await new Promise(setImmediate)
+    // The rest is on its way, and a timer's millisecond would be half of what clients wait. What takes longer than that is not spun for: the servers need the processor.
+    await (looks < looksAtOnce ? new Promise(setImmediate) : sleep(1))
   }
 }
 
