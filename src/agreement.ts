@@ -1,6 +1,6 @@
 /**
  * What the control planes of one PostgreSQL must have in common, on whatever host they run: the master key, which is never
- * in the database, and the credentials, which are, sealed with it. See docs/decisions/0014.
+ * in the database, and the credentials, which are, sealed with it. See docs/decisions/0015.
  */
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
