@@ -13,7 +13,7 @@ import { ensureEngines } from './engines.ts'
 
 const mode = process.argv[2] ?? 'all'
 const root = resolve(import.meta.dirname, '..')
-const slow = /kafka|crash|deadline|several|outage|hosts|upgrade/
+const slow = /kafka|crash|deadline|several|outage|hosts|upgrade|transfer/
 
 await ensureEngines({ redis: true, kafka: mode !== 'fast', postgres: true, openssl: mode !== 'sweep', interactive: process.stdin.isTTY ?? false, log: (line) => console.log(line) })
 // One for all of them: each test has a database of its own in it.

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
+import { watch } from './crash/watch.ts'
 import { ask, freshDatabase } from './support/postgres.ts'
 import { client, makeServer, nodePid, processesUnder, root, sibling, sleep, starts, until, type Server } from './support/server.ts'
 
@@ -97,7 +98,7 @@ describe('control planes that share a database and a home', { concurrency: false
     })
   }
 
-  for (const [at, then] of [[3, 'nothing'], [4, 'a restart'], [5, 'nothing'], [6, 'its deletion'], [7, 'a restart']] as const) {
+  for (const [at, then] of [[3, 'nothing'], [4, 'a restart'], [5, 'its deletion'], [6, 'nothing'], [7, 'a restart']] as const) {
     test(`frozen at checkpoint ${at} of a restart, its work is taken over; after ${then} it wakes up, and writes and touches nothing`, async () => {
       const id = await b.createRedis('frozen')
       const redis = client(await b.running('dcs', id))
@@ -138,6 +139,64 @@ describe('control planes that share a database and a home', { concurrency: false
       redis.disconnect()
     })
   }
+
+  // The handover of a soft restart of two nodes is between its 8th and its 13th checkpoint.
+  for (const at of [9, 11]) {
+    test(`frozen at checkpoint ${at} of a rolling restart, while clients write: another hands the role over, no write is lost, and never are there two masters`, async () => {
+      const id = await b.createRedis('pair', { spec_code: 'redis.ha.xu1.tiny.r2.128' })
+      const instance = await b.running('dcs', id)
+      await quiet()
+      const nodes = (await b.call('console', 'GET', '/v1/nodes')).json.nodes.filter((node: any) => node.instance_id === id)
+      const doors = [{ host: instance.ip, port: instance.port }, ...nodes.map((node: any) => ({ host: node.address, port: node.ports.service }))]
+      const writes = watch(doors[0]!, doors)
+      try {
+        assert.ok(await restartAndHit(id, `${at} freeze 13000`, 'soft_restart'), 'the first control plane was frozen in the middle')
+        const frozenAt = Date.now()
+        await until('it to be done', async () => (await b.call('console', 'GET', `/v1/operations?instance=${id}`)).json.operations[0].outcome === 'done', 20_000, 50)
+        console.log(`taken over and done ${Date.now() - frozenAt} ms after the freeze`)
+        await until('it to wake up', async () => (await a.call('console', 'GET', '/healthz')).status === 200, 15_000, 100)
+        await sleep(2500)
+      } finally { await writes.stop() }
+      assert.deepEqual(writes.rivals(), [])
+      const redis = client(instance)
+      for (const keys of writes.keys) {
+        assert.ok(keys.length > 0)
+        assert.equal(await redis.exists(...keys), keys.length, 'every acknowledged write is there')
+      }
+      assert.match(await redis.info('replication'), /role:master[^]*connected_slaves:1/)
+      redis.disconnect()
+      assert.deepEqual((await b.call('console', 'GET', `/v1/operations?instance=${id}`)).json.operations.map((one: any) => [one.action, one.outcome]), [['soft_restart', 'done'], ['create', 'done']])
+      assert.deepEqual(nodes.map((_: unknown, n: number) => starts(b.home, id, undefined, n)), [2, 2])
+    })
+  }
+
+  test('nodes that die are brought back once, whoever sees it; and a restart that is wished elsewhere meanwhile waits until nobody is busy with the nodes', async () => {
+    const id = await b.createRedis('dies')
+    const redis = client(await b.running('dcs', id))
+    await redis.set('kept', 'yes')
+    await quiet()
+    const before = starts(b.home, id)
+    process.kill(nodePid(b.home, id), 'SIGKILL')
+    await until('it to be back', () => starts(b.home, id) === before + 1)
+    await quiet()
+    await sleep(1200)
+    assert.equal(starts(b.home, id), before + 1)
+    for (let round = 0; round < 6; round += 1) {
+      const plane = planes[round % planes.length]!
+      process.kill(nodePid(b.home, id), 'SIGKILL')
+      await sleep(round * 12)
+      const { json } = await plane.dcs('PUT', '/instances/status', { action: 'restart', instances: [id] })
+      assert.equal(json.results?.[0]?.result, 'success', JSON.stringify(json))
+      const wishedAt = Date.now()
+      await until('the restart to be done', async () => (await b.call('console', 'GET', `/v1/operations?instance=${id}`)).json.operations.find((one: any) => one.id === json.results[0].task_id)?.outcome === 'done', 20_000)
+      assert.ok(Date.now() - wishedAt < 5000, 'nobody had to wait for a lease to end')
+      await plane.running('dcs', id)
+      await quiet()
+    }
+    assert.equal(await redis.get('kept'), 'yes')
+    assert.equal(readFileSync(join(b.home, 'nodes', `${id}-0`, 'generation'), 'utf8').trim(), '7')
+    redis.disconnect()
+  })
 
   test('what runs at one can be cancelled at another, which says truthfully that it runs elsewhere', async () => {
     const id = await a.createRedis('rolls', { spec_code: 'redis.ha.xu1.tiny.r3.128' })
