@@ -86,10 +86,15 @@ export async function startPostgres(): Promise<Postgres> {
       }
     }
   }
+  async function stop(how: 'fast' | 'immediate'): Promise<void> {
+    // Waited for now, so it keeps this process.
+    child?.ref()
+    child?.kill(how === 'fast' ? 'SIGINT' : 'SIGQUIT')
+    await gone
+  }
   const destroy = async (): Promise<void> => {
     process.off('exit', atExit)
-    child?.kill('SIGQUIT')
-    await gone
+    await stop('immediate')
     rmSync(folder, { recursive: true, force: true, maxRetries: 5 })
   }
   function atExit(): void {
@@ -103,11 +108,7 @@ export async function startPostgres(): Promise<Postgres> {
   process.on('exit', atExit)
   await start()
   return {
-    url, start, destroy,
-    async stop(how) {
-      child?.kill(how === 'fast' ? 'SIGINT' : 'SIGQUIT')
-      await gone
-    },
+    url, start, stop, destroy,
   }
 }
 
