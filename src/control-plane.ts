@@ -7,7 +7,7 @@ import { leavingNodes } from './operations/shrink.ts'
 import { planFor } from './operations/plan.ts'
 import { mib, placeEndpoints, placeNodes } from './places.ts'
 import { resize } from './resize.ts'
-import { insertInstances, instancesByIds, lockInstances, nodesOf, projectInstances, takenAddresses, tally } from './store/instances.ts'
+import { insertInstances, instancesByIds, lockedInstances, nodesOf, projectInstances, takenAddresses, tally } from './store/instances.ts'
 import { heardHosts } from './store/control-planes.ts'
 import { isTaken, snapshot, transact, type Database, type Tx } from './store/database.ts'
 import { actions } from './operations/actions.ts'
@@ -85,8 +85,7 @@ export function controlPlane({ db, engines, runtimes, addresses, host, available
   async function submit({ caller, engine, action, ids, memo, dryRun }: Parameters<ControlPlane['submit']>[0]): Promise<Answer[]> {
     const now = Date.now()
     const answers = await transact(db, async (tx) => {
-      await lockInstances(tx, ids)
-      const found = new Map((await projectInstances(tx, caller.projectId, engine, ids)).map((instance) => [instance.id, instance]))
+      const found = new Map((await lockedInstances(tx, caller.projectId, engine, ids)).map((instance) => [instance.id, instance]))
       const open = await openOperationsOf(tx, [...found.keys()])
       const refusals = new Map<string, Answer>()
       const wanted: { id: string; instance: Instance; generation: number }[] = []

@@ -1,6 +1,6 @@
 /** More or fewer nodes for an instance that goes on serving. */
 import { appendAudit } from './store/audit.ts'
-import { insertNodes, lockInstances, nodesOf, projectInstances, setSpec, takenAddresses } from './store/instances.ts'
+import { insertNodes, lockedInstances, nodesOf, projectInstances, setSpec, takenAddresses } from './store/instances.ts'
 import { openOperations, openOperationsOf } from './store/operations.ts'
 import { transact, type Database } from './store/database.ts'
 import { planFor } from './operations/plan.ts'
@@ -37,8 +37,7 @@ export async function resize(parts: ResizeParts, { caller, engine, id, shards, r
   const now = Date.now()
   const action = more > 0 ? 'extend' : 'shrink'
   return transact(db, async (tx): Promise<Answer> => {
-    await lockInstances(tx, [id])
-    const instance = (await projectInstances(tx, caller.projectId, engine, [id]))[0]
+    const [instance] = await lockedInstances(tx, caller.projectId, engine, [id])
     if (!instance) return { id, refusal: { kind: 'unknown' } }
     const refusal = refusalOf(action, instance, (await openOperationsOf(tx, [id])).get(id) ?? null, { flush: false, swap: true })
     if (refusal) return { id, refusal }

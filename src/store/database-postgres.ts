@@ -1,4 +1,5 @@
 /** PostgreSQL, shared by several control planes. It may go away and come back at any time. */
+import { createHash } from 'node:crypto'
 import { Kysely, PostgresDialect, type PostgresPool } from 'kysely'
 import { Pool, types as defaults, type CustomTypesConfig, type PoolConfig } from 'pg'
 import { unavailable } from '../core/unavailable.ts'
@@ -36,7 +37,7 @@ function pool(url: string, limits: PoolConfig): PostgresPool {
       let broken = false
       return {
         async query(text: string, parameters: readonly unknown[]) {
-          try { return await client.query(text, parameters.map(storable)) } catch (error) {
+          try { return await client.query({ text, values: parameters.map(storable), ...named(text, parameters) }) } catch (error) {
             const said = told(error as Error)
             broken ||= said !== error
             throw said
@@ -46,6 +47,24 @@ function pool(url: string, limits: PoolConfig): PostgresPool {
       } as unknown as Awaited<ReturnType<PostgresPool['connect']>>
     },
   }
+}
+
+/** More texts than there are writes, each with a few lengths of its lists; each connection keeps as many plans. */
+const namesKept = 400
+/** Null: seen once. */
+const names = new Map<string, string | null>()
+
+/**
+ * A write that comes again is planned once a connection: reading fifty rows of parameters costs more than writing them.
+ * Never what answers whole rows: its plan would fail when a newer release adds a column.
+ */
+function named(text: string, parameters: readonly unknown[]): { name?: string } {
+  if (parameters.length === 0 || !/^(insert|update)/.test(text) || text.includes('*')) return {}
+  const known = names.get(text)
+  if (known) return { name: known }
+  if (known === null) names.set(text, `sluice_${createHash('sha256').update(text).digest('hex').slice(0, 32)}`)
+  else if (names.size < namesKept) names.set(text, null)
+  return {}
 }
 
 /** Epoch milliseconds and counts fit into a double for the next quarter of a million years. */

@@ -1,7 +1,7 @@
 /** Operations: accepted, leased, remembered, settled. Every write of a worker is fenced by its lease. */
 import { deleteInstances, deleteNodes, lockInstances } from './instances.ts'
 import { appendAudit } from './audit.ts'
-import { skipLocked, transact, type Database, type Tx } from './database.ts'
+import { insertMany, skipLocked, transact, type Database, type Tx } from './database.ts'
 import type { OperationRow } from './tables.ts'
 import type { Action, Memo, Operation, Outcome } from '../core/operation.ts'
 import type { EngineName, Grants, Instance } from '../core/instance.ts'
@@ -19,10 +19,9 @@ export interface NewOperation {
 export async function openOperations(tx: Tx, operations: readonly NewOperation[]): Promise<Set<string>> {
   if (operations.length === 0) return new Set()
   const sorted = operations.toSorted((a, b) => (a.instance.id < b.instance.id ? -1 : 1))
-  const inserted = await tx.insertInto('operations').values(sorted.map((o): OperationRow => ({
+  const inserted = await insertMany(tx, 'operations', sorted.map((o) => ({
     id: o.id, instance_id: o.instance.id, project_id: o.instance.projectId, engine: o.instance.engine, action: o.action, generation: o.generation,
-    actor: o.actor, created_at: o.at, started_at: null, next_at: o.nextAt ?? o.at, finished_at: null, outcome: null, cause: o.cause ?? null, memo: JSON.stringify(o.memo ?? {}), cancel_at: null,
-    lease_owner: null, lease_until: null,
+    actor: o.actor, created_at: o.at, next_at: o.nextAt ?? o.at, cause: o.cause ?? null, memo: JSON.stringify(o.memo ?? {}),
   }))).onConflict((conflict) => conflict.column('instance_id').where('finished_at', 'is', null).doNothing()).returning('instance_id').execute()
   return new Set(inserted.map((row) => row.instance_id))
 }
