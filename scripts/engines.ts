@@ -1,6 +1,7 @@
 /**
  * `npm run engines`: installs what is missing of redis-server, Java and Apache Kafka with the platform's own package
- * managers, says what and why first, and prepares what makes brokers start fast. The demo and the tests call it as well.
+ * managers, says what and why first, and prepares what makes brokers start fast. The demo and the tests call it as well;
+ * the tests, and `npm run engines -- --postgres`, also want PostgreSQL.
  */
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs'
@@ -10,11 +11,14 @@ import { createInterface } from 'node:readline/promises'
 import { readConfig } from '../src/config.ts'
 import { findKafka, storageTemplate } from '../src/engines/kafka/program.ts'
 import { findRedis } from '../src/engines/redis/program.ts'
+import { postgresPrograms } from '../test/support/postgres.ts'
 import { makeClassArchive } from './class-archive.ts'
 
 export interface EnsureOptions {
   readonly redis: boolean
   readonly kafka: boolean
+  /** For tests: a Sluice that runs is given the URL of one. */
+  readonly postgres?: boolean
   /** What only tests need. */
   readonly openssl?: boolean
   /** Whether a person can be asked before something is installed with more rights than ours. */
@@ -29,6 +33,10 @@ const root = resolve(import.meta.dirname, '..')
 export async function ensureEngines(options: EnsureOptions): Promise<void> {
   const { programs } = readConfig(process.env)
   if (options.redis) await ensureRedis(options)
+  if (options.postgres && !process.env['SLUICE_TEST_POSTGRES'] && !postgresPrograms()) {
+    await installPackages(['postgres'], 'the tests run on a real PostgreSQL', options)
+    if (!postgresPrograms()) throw new Error('PostgreSQL was installed and its initdb is not found: put it on PATH, or set SLUICE_TEST_POSTGRES to the URL of a server')
+  }
   if (options.openssl && !works('openssl', 'version')) await installPackages(['openssl'], 'Tests make certificates', options)
   if (!options.kafka) return
   if (!programs.java && !works(join(process.env['JAVA_HOME'] ?? '', process.env['JAVA_HOME'] ? 'bin/java' : 'java'), '-version')) await installPackages(['java'], 'Apache Kafka runs on Java 17 or later', options)
@@ -69,8 +77,8 @@ async function installKafka(engineFolder: string, options: EnsureOptions): Promi
 }
 
 const packages = {
-  apt: { redis: 'redis-server', java: 'openjdk-17-jre-headless', maven: 'maven', openssl: 'openssl' },
-  brew: { redis: 'redis', java: 'temurin', maven: 'maven', openssl: 'openssl' },
+  apt: { redis: 'redis-server', java: 'openjdk-17-jre-headless', maven: 'maven', postgres: 'postgresql', openssl: 'openssl' },
+  brew: { redis: 'redis', java: 'temurin', maven: 'maven', postgres: 'postgresql', openssl: 'openssl' },
 } as const
 
 async function installPackages(names: readonly (keyof typeof packages.apt)[], why: string, { interactive, log }: EnsureOptions): Promise<void> {
@@ -87,14 +95,16 @@ async function installPackages(names: readonly (keyof typeof packages.apt)[], wh
   const sudo = isRoot ? [] : ['sudo', ...(interactive ? [] : ['-n'])]
   // A release that has no Java 17 any more has 21.
   const newer = wanted.join(' ').replace('openjdk-17', 'openjdk-21')
-  // Debian's policy hook: 101 forbids a package to start services, which would take port 6379 of every address.
+  // Debian's policy hook: 101 forbids a package to start services, which would take port 6379 of every address, or 5432.
   // It goes again however this ends: left behind, it would silence every later installation.
   const quiet = '/usr/sbin/policy-rc.d'
   const ours = !existsSync(quiet)
   const shell = `${ours ? `trap 'rm -f ${quiet}' EXIT; trap 'exit 130' HUP INT TERM; printf '#!/bin/sh\\nexit 101\\n' >${quiet} && chmod 755 ${quiet};` : ''} export DEBIAN_FRONTEND=noninteractive; apt-get update -qq; apt-get install -y -qq ${wanted.join(' ')} || apt-get install -y -qq ${newer}`
   install(sudo[0] ?? 'sh', sudo.length > 0 ? [...sudo.slice(1), 'sh', '-c', shell] : ['-c', shell], byHand)
   // The hook holds for now, not for the next boot; only what was just installed is told not to come up by itself.
-  if (names.includes('redis') && works('systemctl', '--version')) spawnSync(sudo[0] ?? 'systemctl', [...(sudo.length > 0 ? [...sudo.slice(1), 'systemctl'] : []), 'disable', 'redis-server'], { stdio: 'ignore' })
+  for (const [name, service] of [['redis', 'redis-server'], ['postgres', 'postgresql']] as const) {
+    if (names.includes(name) && works('systemctl', '--version')) spawnSync(sudo[0] ?? 'systemctl', [...(sudo.length > 0 ? [...sudo.slice(1), 'systemctl'] : []), 'disable', service], { stdio: 'ignore' })
+  }
 }
 
 function install(command: string, args: readonly string[], byHand: string): void {
@@ -111,7 +121,7 @@ async function agreed(question: string): Promise<boolean> {
 
 if (import.meta.main) {
   try {
-    await ensureEngines({ redis: true, kafka: true, interactive: Boolean(process.stdin.isTTY), log: (line) => console.log(line) })
+    await ensureEngines({ redis: true, kafka: true, postgres: process.argv.includes('--postgres'), interactive: Boolean(process.stdin.isTTY), log: (line) => console.log(line) })
     const { programs } = readConfig(process.env)
     const [redis, kafka] = [await findRedis(programs), await findKafka(programs)]
     console.log(`${redis.valkey ? 'Valkey' : 'Redis'} ${redis.version}: ${redis.path}\nApache Kafka ${kafka.version}: ${kafka.classPath} on ${kafka.java}`)

@@ -9,8 +9,9 @@ import { dirname, relative, resolve } from 'node:path'
 const rows: readonly { readonly place: string; readonly may: readonly string[] }[] = [
   { place: 'src/core/', may: [] },
   { place: 'src/config.ts', may: [] },
-  { place: 'src/home.ts', may: ['src/config.ts'] },
-  { place: 'src/secrets.ts', may: [] },
+  { place: 'src/kept.ts', may: [] },
+  { place: 'src/home.ts', may: ['src/config.ts', 'src/kept.ts'] },
+  { place: 'src/secrets.ts', may: ['src/kept.ts'] },
   { place: 'src/store/', may: ['src/core/'] },
   { place: 'src/engines/redis/', may: ['src/core/', 'src/config.ts'] },
   { place: 'src/engines/kafka/', may: ['src/core/', 'src/config.ts'] },
@@ -23,7 +24,7 @@ const rows: readonly { readonly place: string; readonly may: readonly string[] }
   { place: 'src/api/dcs/', may: ['src/core/', 'src/config.ts', 'src/api/'] },
   { place: 'src/api/dms/', may: ['src/core/', 'src/config.ts', 'src/api/'] },
   { place: 'src/api/', may: ['src/core/', 'src/config.ts', 'src/api/'] },
-  { place: 'src/cli/', may: ['src/config.ts', 'src/home.ts', 'src/serve.ts'] },
+  { place: 'src/cli/', may: ['src/config.ts', 'src/home.ts', 'src/serve.ts', 'src/transfer.ts'] },
   { place: 'src/', may: ['src/'] },
 ]
 /** Dialects do not know each other. */

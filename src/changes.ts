@@ -1,7 +1,7 @@
 /** Small wishes that are done when they are answered: whose turn it is to be master, the end of an operation, a record dropped. */
 import { actions } from './operations/actions.ts'
 import { appendAudit } from './store/audit.ts'
-import { nodesOf, projectInstances, setGrants } from './store/instances.ts'
+import { lockedInstances, nodesOf, setGrants } from './store/instances.ts'
 import { forgetOperation, openOperationsOf, operationById, requestCancel } from './store/operations.ts'
 import { transact, type Database } from './store/database.ts'
 import { refusalOf } from './core/refusal.ts'
@@ -34,7 +34,7 @@ export function changes({ db, engines, worker }: ChangeParts): Pick<ControlPlane
     },
     async prefer({ caller, engine, id, nodeId, priority }) {
       return transact(db, async (tx) => {
-        const [instance] = await projectInstances(tx, caller.projectId, engine, [id])
+        const [instance] = await lockedInstances(tx, caller.projectId, engine, [id])
         if (!instance) return { kind: 'unknown' }
         // An open operation keeps the grants in memory and would write its own over these.
         const refusal = refusalOf('swap', instance, (await openOperationsOf(tx, [id])).get(id) ?? null, { flush: false, swap: engines[engine].prefer !== undefined })
@@ -50,7 +50,7 @@ export function changes({ db, engines, worker }: ChangeParts): Pick<ControlPlane
     },
     async forget({ caller, engine, id, operationId }) {
       return transact(db, async (tx) => {
-        const [instance] = await projectInstances(tx, caller.projectId, engine, [id])
+        const [instance] = await lockedInstances(tx, caller.projectId, engine, [id])
         const row = instance && await operationById(tx, caller.projectId, operationId)
         if (!row || row.instanceId !== id) return 'unknown'
         if (!await forgetOperation(tx, id, operationId)) return 'open'

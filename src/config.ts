@@ -26,6 +26,8 @@ export interface Config {
     readonly accessKey: string | null; readonly secretKey: string | null
   }
   readonly masterKey: string | null
+  /** Of a PostgreSQL, password included; null: SQLite in the home. Never logged. */
+  readonly databaseUrl: string | null
   readonly programs: { readonly redisServer: string | null; readonly kafkaHome: string | null; readonly java: string | null; readonly engineFolder: string }
   readonly logLevel: string
 }
@@ -52,7 +54,10 @@ export function readConfig(env: NodeJS.ProcessEnv, options: { readonly ephemeral
   if (guard !== 'on' && guard !== 'off') throw new ConfigError('SLUICE_GUARD must be on or off')
   const projectId = text('SLUICE_PROJECT_ID')
   if (projectId && !/^[0-9a-f]{32}$/i.test(projectId)) throw new ConfigError('SLUICE_PROJECT_ID must be 32 hexadecimal digits')
-  if (text('SLUICE_DATABASE_URL')) throw new ConfigError('SLUICE_DATABASE_URL is set, but this release keeps its state in SQLite only: unset it')
+  const databaseUrl = text('SLUICE_DATABASE_URL')
+  // Never with the value: it holds a password.
+  if (databaseUrl && !isPostgres(databaseUrl)) throw new ConfigError('SLUICE_DATABASE_URL must be the address of a PostgreSQL: postgres://USER:PASSWORD@HOST:PORT/DATABASE')
+  if (databaseUrl && options.ephemeral) throw new ConfigError('an ephemeral server keeps nothing, so it has no use for SLUICE_DATABASE_URL: unset it')
   const region = text('SLUICE_REGION') ?? 'eu-de'
   // Own addresses need a loopback that answers on the whole of 127.0.0.0/8, which only Linux gives without set-up.
   const shared = nodeHost ?? (text('SLUICE_NODE_PORTS') || platform() !== 'linux' ? '127.0.0.1' : null)
@@ -75,7 +80,7 @@ export function readConfig(env: NodeJS.ProcessEnv, options: { readonly ephemeral
       region, project: text('SLUICE_PROJECT') ?? region, projectId: projectId?.toLowerCase() ?? null,
       accessKey: text('SLUICE_ACCESS_KEY'), secretKey: env['SLUICE_SECRET_KEY'] || null,
     },
-    masterKey: text('SLUICE_MASTER_KEY'),
+    masterKey: text('SLUICE_MASTER_KEY'), databaseUrl,
     programs: {
       redisServer: text('SLUICE_REDIS_SERVER'), kafkaHome: text('SLUICE_KAFKA_HOME'), java: text('SLUICE_JAVA'),
       engineFolder: join(dataFolder(), 'engines'),
@@ -89,6 +94,8 @@ export function dataFolder(): string {
   if (platform() === 'darwin') return join(homedir(), 'Library', 'Application Support', 'sluice')
   return join(process.env['XDG_DATA_HOME'] ?? join(homedir(), '.local', 'share'), 'sluice')
 }
+
+function isPostgres(url: string): boolean { return URL.canParse(url) && /^postgres(ql)?:$/.test(new URL(url).protocol) }
 
 function wholeNumber(name: string, value: string, min: number, max: number): number {
   const number = Number(value)

@@ -7,8 +7,9 @@ import { leavingNodes } from './operations/shrink.ts'
 import { planFor } from './operations/plan.ts'
 import { mib, placeEndpoints, placeNodes } from './places.ts'
 import { resize } from './resize.ts'
-import { insertInstances, nodesOf, projectInstances, takenAddresses, tally } from './store/instances.ts'
-import { transact, type Database } from './store/database.ts'
+import { insertInstances, instancesByIds, lockedInstances, nodesOf, projectInstances, takenAddresses, tally } from './store/instances.ts'
+import { heardHosts } from './store/control-planes.ts'
+import { isTaken, snapshot, transact, type Database, type Tx } from './store/database.ts'
 import { actions } from './operations/actions.ts'
 import { refusalOf } from './core/refusal.ts'
 import { statusOf, type Status } from './core/status.ts'
@@ -17,7 +18,7 @@ import type { Answer, Caller, ControlPlane, CreateRefusal, CreateWish, ListFilte
 import type { Engine } from './core/engine.ts'
 import type { EngineName, Instance, NodeRecord, RuntimeName } from './core/instance.ts'
 import type { Operation } from './core/operation.ts'
-import type { Runtime } from './core/runtime.ts'
+import type { NodeReport, Runtime } from './core/runtime.ts'
 import type { Worker } from './operations/worker.ts'
 
 export interface PlaneParts {
@@ -33,10 +34,13 @@ export interface PlaneParts {
 }
 
 export function controlPlane({ db, engines, runtimes, addresses, host, available, seal, worker }: PlaneParts): ControlPlane {
-  /** Addresses are looked for before the transaction, which awaits nothing else; whoever places takes turns so that two never find the same. */
+  /**
+   * Addresses are looked for before the transaction, which awaits nothing else; whoever places takes turns so that two
+   * never find the same. Another control plane of this host may, and the one whose commit comes later looks again.
+   */
   let placing: Promise<unknown> = Promise.resolve()
   function inTurn<T>(place: () => Promise<T>): Promise<T> {
-    const turn = placing.then(place)
+    const turn = placing.then(() => placed(place))
     placing = turn.catch(() => {})
     return turn
   }
@@ -73,13 +77,15 @@ export function controlPlane({ db, engines, runtimes, addresses, host, available
       await appendAudit(tx, made.map((m) => ({ at: now, actor: wish.caller.userName, projectId: wish.caller.projectId, action: 'create.accepted', instanceId: m.instance.id, operationId: m.operationId, detail: `${wish.engine} ${wish.version} ${spec.flavor}` })))
     })
     worker.nudge()
-    return views(made.map((m) => m.instance))
+    const ids = made.map((m) => m.instance.id)
+    const all = new Map((await views(async (tx) => [...(await instancesByIds(tx, ids)).values()])).map((view) => [view.instance.id, view]))
+    return ids.flatMap((id) => all.get(id) ?? [])
   }
 
   async function submit({ caller, engine, action, ids, memo, dryRun }: Parameters<ControlPlane['submit']>[0]): Promise<Answer[]> {
     const now = Date.now()
     const answers = await transact(db, async (tx) => {
-      const found = new Map((await projectInstances(tx, caller.projectId, engine, ids)).map((instance) => [instance.id, instance]))
+      const found = new Map((await lockedInstances(tx, caller.projectId, engine, ids)).map((instance) => [instance.id, instance]))
       const open = await openOperationsOf(tx, [...found.keys()])
       const refusals = new Map<string, Answer>()
       const wanted: { id: string; instance: Instance; generation: number }[] = []
@@ -113,21 +119,29 @@ export function controlPlane({ db, engines, runtimes, addresses, host, available
     return answers
   }
 
-  async function views(instances: readonly Instance[]): Promise<View[]> {
-    const ids = instances.map((instance) => instance.id)
-    const [open, nodes] = [await openOperationsOf(db, ids), await nodesOf(db, ids)]
+  async function views(find: (tx: Tx) => Promise<readonly Instance[]>): Promise<View[]> {
+    const { instances, open, nodes, heard } = await snapshot(db, async (tx) => {
+      const instances = await find(tx)
+      const ids = instances.map((instance) => instance.id)
+      const [open, nodes] = [await openOperationsOf(tx, ids), await nodesOf(tx, ids)]
+      // This host is heard of: we are on it.
+      return { instances, open, nodes, heard: instances.some((instance) => instance.host !== host) ? await heardHosts(tx, Date.now()) : new Set<string>() }
+    })
     // A server that cannot be found is told by the creation that needs it, not by everything that shows an instance.
     const runsOn = new Map<string, Promise<string | null>>()
     return Promise.all(instances.map(async (instance) => {
       const key = `${instance.engine} ${instance.version}`
       if (!runsOn.has(key)) runsOn.set(key, engines[instance.engine].runsOn(instance.version).catch(() => null))
-      return viewOf(engines[instance.engine], instance, open.get(instance.id) ?? null, nodes.get(instance.id) ?? [], await runsOn.get(key)!)
+      return viewOf(engines[instance.engine], instance, open.get(instance.id) ?? null, nodes.get(instance.id) ?? [], await runsOn.get(key)!, instance.host !== host && !heard.has(instance.host))
     }))
   }
 
   function taskView(operation: Operation): TaskView {
     const running = operation.finishedAt === null ? worker.progress(operation.id) : null
-    return { operation, progress: running?.text || null, nodes: running?.nodes ?? {} }
+    const holder = operation.finishedAt === null && !running ? operation.holder : null
+    // Where it stands is known to whoever works on it; that somebody does is known to all.
+    const elsewhere = holder && holder.until >= Date.now() ? `the control plane ${holder.owner.split(':', 2).join(':')} works on it` : null
+    return { operation, progress: running?.text || elsewhere, nodes: running?.nodes ?? {} }
   }
 
   return {
@@ -142,11 +156,11 @@ export function controlPlane({ db, engines, runtimes, addresses, host, available
     },
     ...changes({ db, engines, worker }),
     async deleteFailed({ caller, engine, dryRun = false }) {
-      const failed = (await views(await projectInstances(db, caller.projectId, engine))).filter((view) => view.status === 'createfailed')
+      const failed = (await views((tx) => projectInstances(tx, caller.projectId, engine))).filter((view) => view.status === 'createfailed')
       return failed.length === 0 ? [] : submit({ caller, engine, action: 'delete', ids: failed.map((view) => view.instance.id), dryRun })
     },
     async list(projectId, filter) {
-      const all = (await views(await projectInstances(db, projectId, filter.engine))).filter((view) => matches(view, filter))
+      const all = (await views((tx) => projectInstances(tx, projectId, filter.engine))).filter((view) => matches(view, filter))
       return { total: all.length, views: all.slice(filter.offset, filter.offset + filter.limit) }
     },
     async count(projectId, engine) {
@@ -158,8 +172,7 @@ export function controlPlane({ db, engines, runtimes, addresses, host, available
       return counts
     },
     async get(projectId, engine, id) {
-      const [instance] = await projectInstances(db, projectId, engine, [id])
-      return instance ? (await views([instance]))[0]! : null
+      return (await views((tx) => projectInstances(tx, projectId, engine, [id])))[0] ?? null
     },
     async tasks(projectId, engine, id, page) {
       const [instance] = await projectInstances(db, projectId, engine, [id])
@@ -174,14 +187,15 @@ export function controlPlane({ db, engines, runtimes, addresses, host, available
     async logs(projectId, id, how) {
       const [instance] = await projectInstances(db, projectId, null, [id])
       if (!instance) return null
+      if (instance.host !== host) return 'elsewhere'
       const nodes = (await nodesOf(db, [id])).get(id) ?? []
       return nodes[0] ? runtimes[instance.runtime].logs(nodes[0].id, how) : null
     },
     async nodes(projectId, { engine, instanceId } = {}) {
-      const all = await views(await projectInstances(db, projectId, engine ?? null, ...instanceId === undefined ? [] : [[instanceId]]))
+      const all = await views((tx) => projectInstances(tx, projectId, engine ?? null, ...instanceId === undefined ? [] : [[instanceId]]))
       return Promise.all(all.flatMap((view) => {
         const leaving = view.open ? leavingNodes(view.open.memo) : []
-        return view.nodes.map(async (node) => ({ view, node, role: view.roles.get(node.id) ?? null, leaving: leaving.includes(node.id), report: await runtimes[view.instance.runtime].report(view.instance.id, node.id) }))
+        return view.nodes.map(async (node) => ({ view, node, role: view.roles.get(node.id) ?? null, leaving: leaving.includes(node.id), report: node.host === host ? await runtimes[view.instance.runtime].report(view.instance.id, node.id) : notHere(node.id) }))
       }))
     },
   }
@@ -190,12 +204,12 @@ export function controlPlane({ db, engines, runtimes, addresses, host, available
 function acceptedOperation({ id, instanceId, generation }: { id: string; instanceId: string; generation: number }, caller: Caller, action: Operation['action'], now: number): Operation {
   return {
     id, instanceId, projectId: caller.projectId, action, generation, actor: caller.userName,
-    createdAt: now, startedAt: null, nextAt: now, finishedAt: null, outcome: null, cause: null, memo: {}, cancelAt: null,
+    createdAt: now, startedAt: null, nextAt: now, finishedAt: null, outcome: null, cause: null, memo: {}, cancelAt: null, holder: null,
   }
 }
 
-function viewOf(engine: Engine, instance: Instance, open: Operation | null, nodes: readonly NodeRecord[], runsOn: string | null): View {
-  return { instance, status: statusOf(instance, open), nodes, roles: engine.roles?.(instance, nodes) ?? new Map(), open, runsOn }
+function viewOf(engine: Engine, instance: Instance, open: Operation | null, nodes: readonly NodeRecord[], runsOn: string | null, hostIsSilent: boolean): View {
+  return { instance, status: statusOf(instance, open, hostIsSilent), nodes, roles: engine.roles?.(instance, nodes) ?? new Map(), open, runsOn }
 }
 
 function matches(view: View, filter: ListFilter): boolean {
@@ -207,6 +221,17 @@ function matches(view: View, filter: ListFilter): boolean {
   if (filter.status !== undefined && status !== filter.status) return false
   if (filter.address !== undefined && ![...nodes, ...Object.values(instance.endpoints)].some(({ address }) => address === filter.address)) return false
   return (filter.tags ?? []).every((tag) => instance.tags.some((own) => own.key === tag.key && own.value === tag.value))
+}
+
+function notHere(id: string): NodeReport { return { id, phase: 'unknown', observedGeneration: null, identity: null, logPath: null, residentBytes: null } }
+
+/** As many control planes of one host as may look for a place at the same instant, and then some. */
+const placings = 20
+
+async function placed<T>(place: () => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt += 1) {
+    try { return await place() } catch (error) { if (attempt === placings || !isTaken(error)) throw error }
+  }
 }
 
 function newId(): string { return randomUUID().replaceAll('-', '') }

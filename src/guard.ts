@@ -1,6 +1,7 @@
 /**
  * Run by the guard of a home (`runtimes/process/spawner.pl`) when a master died and no control plane was there to see it:
- * does what one would do about that, and ends. Whoever opens the database decides, so there is never a second opinion.
+ * does what one would do about that, and ends. Whoever opens the database decides, or on a shared one whoever has the lease,
+ * so there is never a second opinion.
  */
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -10,7 +11,7 @@ import { pathToFileURL } from 'node:url'
 import { pino } from 'pino'
 import { readConfig } from './config.ts'
 import { hostId } from './home.ts'
-import { openDatabase, type Database } from './store/database.ts'
+import { isShared, openDatabase, type Database } from './store/database.ts'
 import { readSecrets } from './secrets.ts'
 import { registry } from './registry.ts'
 import { releaseAll } from './store/operations.ts'
@@ -40,24 +41,26 @@ export async function endGuard(home: string): Promise<void> {
 async function work(db: Database, env: NodeJS.ProcessEnv): Promise<void> {
   const config = readConfig(env)
   const log = pino({ level: config.logLevel }, pino.destination({ fd: 2, sync: true }))
-  await releaseAll(db)
+  const [host, owner] = [hostId(config.home), `${hostname()}:${process.pid}:${Date.now()}`]
+  // On a shared one others of this host may live, and this is one more of them for a while.
+  if (!isShared(db)) await releaseAll(db)
   // The guard that runs this goes on; there must not be two of them.
   const { engines, runtimes } = registry({ ...config, guard: false }, readSecrets(config.home, config.masterKey))
-  const worker = startWorker({ db, engines, runtimes, owner: `${hostname()}:${process.pid}:${Date.now()}`, log })
-  const observer = startObserver({ db, engines, runtimes, host: hostId(config.home), log, opened: worker.nudge })
+  const worker = startWorker({ db, engines, runtimes, owner, host, log })
+  const observer = startObserver({ db, engines, runtimes, host, log, opened: worker.nudge })
   let asked = false
   process.once('SIGTERM', () => { asked = true })
   observer.nudge()
   const began = Date.now()
-  const open = () => db.selectFrom('operations').select('id').where('finished_at', 'is', null).limit(1).executeTakeFirst()
+  const open = () => db.selectFrom('operations as o').innerJoin('instances as i', 'i.id', 'o.instance_id').select('o.id').where('i.host', '=', host).where('o.finished_at', 'is', null).limit(1).executeTakeFirst()
   while (!asked && Date.now() - began < workForMs && (Date.now() - began < atLeastMs || await open())) await sleep(50)
   await Promise.race([Promise.all([observer.stop(), worker.stop()]), sleep(leaveWithinMs)])
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
-  const { home } = readConfig(process.env)
+  const config = readConfig(process.env)
   // A home that is being removed must not come back.
-  const db = existsSync(join(home, 'sluice.db')) ? await openDatabase(home).catch(() => null) : null
+  const db = existsSync(join(config.home, config.databaseUrl === null ? 'sluice.db' : 'host-id')) ? await openDatabase(config).catch(() => null) : null
   if (db) await work(db, process.env).finally(() => db.destroy())
   process.exit()
 }

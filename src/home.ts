@@ -1,7 +1,8 @@
 /** The folder that holds everything: database, keys, credentials, nodes. */
 import { randomBytes, randomUUID } from 'node:crypto'
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { keepWhole, keptOnce } from './kept.ts'
 import type { Config } from './config.ts'
 
 /** The first user, whole: what the environment left open is generated once and kept, so that a restart changes no key. */
@@ -12,15 +13,37 @@ export interface Credentials {
   readonly accessKey: string; readonly secretKey: string
 }
 
+/** What the SQLite database of a home is called when its state was moved to another one. */
+export const movedName = 'sluice.db.moved'
+
 /** Makes the folder, for its owner only. Throws a sentence when that cannot be. */
 export function prepareHome(home: string): void {
   try { mkdirSync(home, { recursive: true, mode: 0o700 }) } catch (error) { throw new Error(`SLUICE_HOME ${home} cannot be made: ${(error as Error).message}`) }
 }
 
+/** What of the credentials is written down: given secrets stay where they were given, only generated ones are kept. */
+export type KeptCredentials = Partial<Credentials>
+
 /** Environment first, then credentials.json (mode 0600), then chance. */
 export function readCredentials(config: Config): Credentials {
-  const path = join(config.home, 'credentials.json')
-  const kept = existsSync(path) ? JSON.parse(readFileSync(path, 'utf8')) as Partial<Credentials> : {}
+  const { credentials, kept } = settleCredentials(config, keptCredentials(config.home))
+  keepCredentials(config.home, kept)
+  return credentials
+}
+
+/** What credentials.json has. */
+export function keptCredentials(home: string): KeptCredentials {
+  const path = join(home, 'credentials.json')
+  return existsSync(path) ? JSON.parse(readFileSync(path, 'utf8')) as KeptCredentials : {}
+}
+
+/** For the CLI on this machine, and for the next start. */
+export function keepCredentials(home: string, kept: KeptCredentials): void {
+  keepWhole(join(home, 'credentials.json'), `${JSON.stringify(kept, null, 2)}\n`)
+}
+
+/** Environment first, then what was kept, then chance; and what is to be kept of it. */
+export function settleCredentials(config: Config, kept: KeptCredentials): { readonly credentials: Credentials; readonly kept: KeptCredentials } {
   const wanted = config.identity
   // A project id belongs to its name: another SLUICE_PROJECT is another tenant, not a renamed one.
   const keptProjectId = kept.project === wanted.project ? kept.projectId : undefined
@@ -32,21 +55,17 @@ export function readCredentials(config: Config): Credentials {
     accessKey: wanted.accessKey ?? kept.accessKey ?? randomBytes(10).toString('hex').toUpperCase(),
     secretKey: wanted.secretKey ?? kept.secretKey ?? randomBytes(30).toString('base64url'),
   }
-  // Given secrets stay where they were given; only generated ones are written down.
   const { password, secretKey, accessKey, ...plain } = credentials
-  const written = {
-    ...plain, ...(wanted.password === null ? { password } : {}),
-    ...(wanted.accessKey === null ? { accessKey } : {}), ...(wanted.secretKey === null ? { secretKey } : {}),
+  return {
+    credentials,
+    kept: {
+      ...plain, ...(wanted.password === null ? { password } : {}),
+      ...(wanted.accessKey === null ? { accessKey } : {}), ...(wanted.secretKey === null ? { secretKey } : {}),
+    },
   }
-  writeFileSync(path, `${JSON.stringify(written, null, 2)}\n`, { mode: 0o600 })
-  return credentials
 }
 
 /** What names this machine's nodes in the database: kept in the home, for a container's host name changes with each start. */
-export function hostId(home: string): string {
-  const path = join(home, 'host-id')
-  if (!existsSync(path)) writeFileSync(path, `${randomUUID()}\n`, { mode: 0o600 })
-  return readFileSync(path, 'utf8').trim()
-}
+export function hostId(home: string): string { return keptOnce(join(home, 'host-id'), () => `${randomUUID()}\n`).trim() }
 
 function hexId(): string { return randomUUID().replaceAll('-', '') }

@@ -1,6 +1,6 @@
 /** More or fewer nodes for an instance that goes on serving. */
 import { appendAudit } from './store/audit.ts'
-import { insertNodes, nodesOf, projectInstances, setSpec, takenAddresses } from './store/instances.ts'
+import { insertNodes, lockedInstances, nodesOf, projectInstances, setSpec, takenAddresses } from './store/instances.ts'
 import { openOperations, openOperationsOf } from './store/operations.ts'
 import { transact, type Database } from './store/database.ts'
 import { planFor } from './operations/plan.ts'
@@ -29,6 +29,7 @@ export async function resize(parts: ResizeParts, { caller, engine, id, shards, r
   const spec = { ...seen.spec, shards, replicas, nodeCount: wanted, flavor: flavor ?? seen.spec.flavor, memoryBytes: memoryBytes ?? seen.spec.memoryBytes }
   const first = Math.max(-1, ...existing.map((node) => node.ordinal)) + 1
   const more = Math.max(0, wanted - existing.length)
+  if (more > 0 && seen.host !== host) return { id, refusal: { kind: 'unsupported', reason: 'another host runs this instance, and only a control plane there can find room for more nodes' } }
   const needed = parts.engine.leastMemoryBytes * more
   if (more > 0 && needed > available()) return `${mib(needed)} MiB of memory are needed to start and ${mib(available())} MiB are available`
   const added = await placeNodes({ ...parts, taken: await takenAddresses(db, host) }, id, spec, Array.from({ length: more }, (_, n) => first + n))
@@ -36,7 +37,7 @@ export async function resize(parts: ResizeParts, { caller, engine, id, shards, r
   const now = Date.now()
   const action = more > 0 ? 'extend' : 'shrink'
   return transact(db, async (tx): Promise<Answer> => {
-    const instance = (await projectInstances(tx, caller.projectId, engine, [id]))[0]
+    const [instance] = await lockedInstances(tx, caller.projectId, engine, [id])
     if (!instance) return { id, refusal: { kind: 'unknown' } }
     const refusal = refusalOf(action, instance, (await openOperationsOf(tx, [id])).get(id) ?? null, { flush: false, swap: true })
     if (refusal) return { id, refusal }

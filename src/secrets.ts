@@ -1,7 +1,7 @@
 /** The master key and what is derived from it. Nothing here is ever logged. */
 import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:crypto'
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { keptOnce } from './kept.ts'
 
 export interface Secrets {
   /** Encrypts a text for the database: "v1.<nonce>.<tag>.<ciphertext>", base64url. */
@@ -41,6 +41,5 @@ export function readSecrets(home: string, masterKey: string | null): Secrets {
 }
 
 function keyFile(path: string): Buffer {
-  if (!existsSync(path)) writeFileSync(path, `${randomBytes(32).toString('base64url')}\n`, { mode: 0o600, flag: 'wx' })
-  return Buffer.from(readFileSync(path, 'utf8').trim(), 'base64url')
+  return Buffer.from(keptOnce(path, () => `${randomBytes(32).toString('base64url')}\n`).trim(), 'base64url')
 }

@@ -6,13 +6,15 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { pino } from 'pino'
 import { readConfig, type Config } from './config.ts'
-import { hostId, prepareHome, readCredentials } from './home.ts'
+import { hostId, movedName, prepareHome, readCredentials, type Credentials } from './home.ts'
 import { readSecrets, type Secrets } from './secrets.ts'
+import { sharedCredentials, sharedSecrets } from './agreement.ts'
+import { startPresence } from './presence.ts'
 import { endGuard } from './guard.ts'
-import { openDatabase, type Database } from './store/database.ts'
+import { isShared, openDatabase, type Database } from './store/database.ts'
 import { releaseAll } from './store/operations.ts'
 import { hostInstances, nodesOf } from './store/instances.ts'
-import { readSetting, writeSetting } from './store/settings.ts'
+import { addBlocks, blocksOf, dropBlocks } from './store/blocks.ts'
 import { ensureProject } from './store/projects.ts'
 import { ownAddresses, releaseBlocks, sharedAddress } from './runtimes/process/addresses.ts'
 import { registry } from './registry.ts'
@@ -62,34 +64,46 @@ function tokenKey(secrets: Secrets, password: string): Buffer {
 }
 
 /** What a guard had begun ends within this many tenths of a second. */
-async function openDatabaseSoon(home: string): Promise<Database> {
+async function openDatabaseSoon(where: Config): Promise<Database> {
+  // Two databases would start two servers for each node.
+  if (where.databaseUrl !== null && existsSync(join(where.home, 'sluice.db'))) throw new Error(`${where.home} has a database of its own, sluice.db: move it with "sluice export" and "sluice import", or give this server another SLUICE_HOME`)
+  if (where.databaseUrl === null && !existsSync(join(where.home, 'sluice.db')) && existsSync(join(where.home, movedName))) throw new Error(`the state of ${where.home} was moved to PostgreSQL: set SLUICE_DATABASE_URL, or rename ${movedName} back to sluice.db`)
   for (let tries = 0; ; tries += 1) {
-    try { return await openDatabase(home) } catch (error) {
-      if (tries === 50 || !existsSync(join(home, 'guard.log'))) throw error
+    try { return await openDatabase(where) } catch (error) {
+      if (tries === 50 || where.databaseUrl !== null || !existsSync(join(where.home, 'guard.log'))) throw error
       await sleep(100)
     }
   }
+}
+
+/** Who this server is, to whom: of a home its own, of a shared database the same for all who share it. */
+async function known(db: Database, config: Config): Promise<{ secrets: Secrets; credentials: Credentials }> {
+  if (!isShared(db)) return { secrets: readSecrets(config.home, config.masterKey), credentials: readCredentials(config) }
+  const secrets = await sharedSecrets(db, config)
+  return { secrets, credentials: await sharedCredentials(db, secrets, config) }
 }
 
 /** Starts everything; `down` is called when somebody asks through the API that all of it stops. */
 export async function serve(config: Config, log: Logger, down: (how: Config['onExit']) => void): Promise<{ stop(exit?: Config['onExit']): Promise<void> }> {
   prepareHome(config.home)
   await endGuard(config.home)
-  const db = await openDatabaseSoon(config.home)
-  const secrets = readSecrets(config.home, config.masterKey)
-  const credentials = readCredentials(config)
+  const db = await openDatabaseSoon(config)
+  const shared = isShared(db)
+  const { secrets, credentials } = await known(db, config).catch(async (error) => { await db.destroy(); throw error })
   await ensureProject(db, { id: credentials.projectId, name: credentials.project, domain: credentials.domain })
-  // This process alone has the database open, so whoever held a lease is dead.
-  await releaseAll(db)
+  // Where this process alone has the database open, whoever held a lease is dead.
+  if (!shared) await releaseAll(db)
   const host = hostId(config.home)
-  let blocks = await readSetting<readonly string[]>(db, 'address blocks', [])
+  const owner = `${hostname()}:${process.pid}:${Date.now()}`
+  const presence = await startPresence(db, { id: owner, host }, log)
+  let blocks = await blocksOf(db, host)
   const ownPorts = [0, 1, 2, 3, 4, 5].map((offset) => config.port + offset)
   const addresses = config.nodes.kind === 'own'
-    ? await ownAddresses(config.home, { held: blocks, async remember(held) { blocks = [...held]; await writeSetting(db, 'address blocks', held) } })
+    ? await ownAddresses(config.home, { held: blocks, async remember(held) { blocks = [...held]; await addBlocks(db, host, held) } })
     : sharedAddress(config.nodes, ownPorts)
   const { engines, runtimes } = registry(config, secrets)
   const metrics = meter({ db, engines, runtimes, host })
-  const worker = startWorker({ db, engines, runtimes, owner: `${hostname()}:${process.pid}:${Date.now()}`, log, ended: metrics.ended })
+  const worker = startWorker({ db, engines, runtimes, owner, host, log, ended: metrics.ended })
   const observer = startObserver({ db, engines, runtimes, host, log, opened: worker.nudge })
   runtimes.process.onExit(observer.nudge)
   const rotating = setInterval(() => runtimes.process.rotateLogs(), rotateEveryMs)
@@ -101,11 +115,12 @@ export async function serve(config: Config, log: Logger, down: (how: Config['onE
   }
   async function close(): Promise<void> {
     addresses.close()
+    await presence.stop()
     await db.destroy()
   }
   let listeners: Awaited<ReturnType<typeof listen>>
   try {
-    listeners = await listen({ config, plane, identity: identityStore(db, credentials), tokenKey: tokenKey(secrets, credentials.password), log, down: () => down('stop'), metrics })
+    listeners = await listen({ config, plane, identity: identityStore(db, credentials), tokenKey: tokenKey(secrets, credentials.password), log, ready: presence.reachable, down: () => down('stop'), metrics })
   } catch (error) {
     await stopWork()
     await close()
@@ -118,7 +133,10 @@ export async function serve(config: Config, log: Logger, down: (how: Config['onE
       await listeners.close()
       // What is under way is accepted and goes on at the next start: nobody has to wait for a broker's grace period.
       await Promise.race([stopWork(), sleep(exit === 'keep' ? leaveWithinMs : stopWithinMs, undefined, { ref: false })])
-      if (exit !== 'keep') {
+      // The others look after the nodes, and would start at once what is stopped here.
+      const accompanied = exit !== 'keep' && await presence.accompanied()
+      if (accompanied) log.warn({ exit }, 'other control planes of this host go on, and so do the nodes')
+      if (exit !== 'keep' && !accompanied) {
         const instances = await hostInstances(db, host)
         const nodes = await nodesOf(db, instances.map((instance) => instance.id))
         await Promise.all(instances.map((instance) => {
@@ -126,9 +144,9 @@ export async function serve(config: Config, log: Logger, down: (how: Config['onE
           return exit === 'remove' ? runtimes[instance.runtime].remove(instance.id, ids, { all: true }) : runtimes[instance.runtime].stop(instance.id, ids, stopWithinMs)
         }))
       }
-      const left = await hostInstances(db, host)
-      if (left.length === 0 && blocks.length > 0) {
-        await writeSetting(db, 'address blocks', [])
+      // Others may share the home, and its blocks.
+      if (!shared && blocks.length > 0 && (await hostInstances(db, host)).length === 0) {
+        await dropBlocks(db, host)
         releaseBlocks(blocks)
       }
       await close()

@@ -144,7 +144,7 @@ describe('sluice', { concurrency: false }, () => {
 test('serve --ephemeral removes everything it made when it ends', async () => {
   const server = await makeServer()
   const before = new Set(readdirSync(tmpdir()))
-  const child = spawn(process.execPath, [bin, 'serve', '--ephemeral'], { env: { ...server.env, SLUICE_HOME: '' }, stdio: ['ignore', 'pipe', 'inherit'] })
+  const child = spawn(process.execPath, [bin, 'serve', '--ephemeral'], { env: { ...server.env, SLUICE_HOME: '', SLUICE_DATABASE_URL: '' }, stdio: ['ignore', 'pipe', 'inherit'] })
   try {
     let out = ''
     child.stdout.on('data', (data) => { out += data })

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { client, isAlive, makeServer, sleep, until, type Server } from './support/server.ts'
 
-for (const [mode, env] of [['own addresses', {}], ['one host', { SLUICE_NODE_HOST: '127.0.0.1', SLUICE_NODE_PORTS: '25000-25200' }]] as const) {
+for (const [mode, env] of [['own addresses', {}], ['one host', { SLUICE_NODE_HOST: '127.0.0.1', SLUICE_NODE_PORTS: '25000-25200' }], ['PostgreSQL', { SLUICE_TEST_DATABASE: 'postgres' }]] as const) {
   test(`a master that dies while no control plane runs is replaced, and the next control plane finds it so; ${mode}`, async () => {
     const server = await makeServer({ ...env, SLUICE_GUARD: 'on' })
     try {

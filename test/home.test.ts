@@ -11,7 +11,7 @@ describe('a home and its server', { concurrency: false }, () => {
   const run = (env: NodeJS.ProcessEnv, ...more: string[]) => spawnSync(process.execPath, [...more, join(root, 'src/main.ts')], { env, encoding: 'utf8', timeout: 20_000 })
 
   test('a second server on the same home says so and ends', async () => {
-    const server = await makeServer()
+    const server = await makeServer({ SLUICE_DATABASE_URL: '' })
     try {
       await server.start()
       const second = run({ ...server.env, SLUICE_PORT: String(server.base + 20) })

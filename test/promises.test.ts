@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { client, makeServer, nodePid, starts, until, type Server } from './support/server.ts'
 
-const modes = [['an address of its own for each node', {}], ['one host with a range of ports', { SLUICE_NODE_HOST: '127.0.0.1', SLUICE_NODE_PORTS: '24000-24300' }]] as const
+const modes = [['an address of its own for each node', {}], ['one host with a range of ports', { SLUICE_NODE_HOST: '127.0.0.1', SLUICE_NODE_PORTS: '24000-24300' }], ['PostgreSQL', { SLUICE_TEST_DATABASE: 'postgres' }]] as const
 
 for (const [mode, env] of modes) {
   describe(`with ${mode}`, { concurrency: false }, () => {

@@ -5,7 +5,7 @@ import { after, before, describe, test } from 'node:test'
 import { appendAudit } from '../src/store/audit.ts'
 import { transact, type Database } from '../src/store/database.ts'
 import { insertInstances, instancesByIds, projectInstances, takenAddresses } from '../src/store/instances.ts'
-import { bumpGenerations, claim, openOperations, openOperationsOf, releaseAll, remember, renew, replaceRecoveries, settle } from '../src/store/operations.ts'
+import { bumpGenerations, claim, heldOf, openOperations, openOperationsOf, releaseAll, remember, renew, replaceRecoveries, settle } from '../src/store/operations.ts'
 import { createProject, ensureProject, listProjects } from '../src/store/projects.ts'
 import { databases, type TestDatabase } from './support/matrix.ts'
 import type { Action, Operation } from '../src/core/operation.ts'
@@ -39,7 +39,7 @@ for (const database of databases) {
       return won.has(instance.id) ? id : null
     }
     const take = async (owner: string, instance: Instance, leaseMs = 60_000): Promise<Operation> => {
-      const mine = (await claim(db, owner, Date.now(), leaseMs, 1000)).find((operation) => operation.instanceId === instance.id)
+      const mine = (await claim(db, { owner, host: 'h', now: Date.now(), leaseMs, limit: 1000 })).find((operation) => operation.instanceId === instance.id)
       assert.ok(mine, 'claimed')
       return mine
     }
@@ -87,12 +87,13 @@ for (const database of databases) {
     test('a lease keeps others away until it ends, and its holder cannot write after it was taken over', async () => {
       const instance = await make()
       await wish(instance)
-      const mine = await take('one', instance, 20)
-      assert.ok(!(await claim(db, 'two', Date.now(), 60_000, 1000)).some((o) => o.id === mine.id), 'held')
-      const theirs = (await claim(db, 'two', Date.now() + 1000, 60_000, 1000)).find((o) => o.id === mine.id)
+      const mine = await take('one', instance, 2000)
+      assert.ok(!(await claim(db, { owner: 'two', host: 'h', now: Date.now(), leaseMs: 60_000, limit: 1000 })).some((o) => o.id === mine.id), 'held')
+      const theirs = (await claim(db, { owner: 'two', host: 'h', now: Date.now() + 5000, leaseMs: 60_000, limit: 1000 })).find((o) => o.id === mine.id)
       assert.ok(theirs, 'taken over')
       await assert.rejects(remember(db, 'one', mine.id, { flushed: true }), /no longer ours/)
-      assert.ok(!(await renew(db, 'one', later)).has(mine.id))
+      await renew(db, 'one', [mine.id], later)
+      assert.ok(!(await heldOf(db, 'one', [mine.id])).has(mine.id))
       await settle(db, 'one', [{ operation: mine, outcome: 'failed', cause: 'late' }], Date.now())
       assert.equal((await openOperationsOf(db, [instance.id])).get(instance.id)?.outcome, null)
       await remember(db, 'two', mine.id, { flushed: true })
@@ -111,7 +112,7 @@ for (const database of databases) {
     test('a creation that is done makes the instance ready; a failed one says why; a deletion takes rows and addresses with it', async () => {
       const [done, failed, gone] = [await make(), await make(), await make()]
       for (const [instance, action] of [[done, 'create'], [failed, 'create'], [gone, 'delete']] as const) await wish(instance, action)
-      const operations = await claim(db, 'w', Date.now(), 60_000, 1000)
+      const operations = await claim(db, { owner: 'w', host: 'h', now: Date.now(), leaseMs: 60_000, limit: 1000 })
       const of = (instance: Instance): Operation => operations.find((o) => o.instanceId === instance.id)!
       await settle(db, 'w', [{ operation: of(done), outcome: 'done', cause: null }, { operation: of(failed), outcome: 'failed', cause: 'no java' }, { operation: of(gone), outcome: 'done', cause: null }], 77)
       const now = await instancesByIds(db, [done.id, failed.id, gone.id])

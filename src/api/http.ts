@@ -32,6 +32,8 @@ export interface Reply {
 export type Problem =
   | 'no route' | 'wrong method' | 'too large' | 'malformed' | 'token missing' | 'token invalid' | 'token expired'
   | 'other project' | 'bad signature' | 'unsigned host' | 'stale signature' | 'bad project id' | 'fault'
+  /** The database is away: the same request may be sent again later. */
+  | 'unavailable'
 
 export type Method = 'GET' | 'POST' | 'PUT' | 'DELETE'
 

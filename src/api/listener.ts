@@ -4,6 +4,7 @@ import { METHODS, STATUS_CODES, type IncomingMessage, type ServerResponse } from
 import type { Socket } from 'node:net'
 import { fastify, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import { authenticate, inProject, type AuthParts } from './auth.ts'
+import { isUnavailable } from '../core/unavailable.ts'
 import type { Logger } from '../core/logger.ts'
 import type { Pair } from './tls.ts'
 import type { Call, Reply, Route, Service } from './http.ts'
@@ -12,6 +13,8 @@ const maxBodyBytes = 1024 * 1024
 /** A client that needs longer for a megabyte is not coming back; it must not hold a socket for ever. */
 const requestTimeoutMs = 60_000
 const lingerMs = 1000
+/** A database that was restarted is back by then, mostly. */
+const retryAfterS = '5'
 /** All that Node's parser lets through, QUERY and MKCALENDAR included; it never passes CONNECT on. */
 const methods = METHODS.filter((method) => method !== 'CONNECT')
 
@@ -73,6 +76,8 @@ async function serve(service: Service, auth: AuthParts, log: Logger, route: Rout
       headers: request.headers, body, requestId: request.id,
     }) : service.refuse('too large', path)
   } catch (error) {
+    // Told by the loops, once; not for every request that comes meanwhile.
+    if (isUnavailable(error)) return send(reply, request.id, { ...service.refuse('unavailable', path), headers: { 'retry-after': retryAfterS } })
     // A client that went away while it was sending is nobody's fault here, and nobody reads the answer.
     if (!request.raw.destroyed || request.raw.complete) logFault(log, service, request, error)
     answer = service.refuse('fault', path)

@@ -1,8 +1,10 @@
-/** The `sluice` command. It speaks HTTP only and finds the server through the same environment as the server itself. */
+/** The `sluice` command. It finds the server through the same environment as the server itself and speaks HTTP to it; `serve`,
+ * `export` and `import` alone open the database. */
 import { readFileSync } from 'node:fs'
 import { Command } from 'commander'
 import { addInstanceCommands } from './commands/instances.ts'
 import { addServerCommands } from './commands/server.ts'
+import { addTransferCommands } from './commands/transfer.ts'
 import { Complaint } from './client.ts'
 
 const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }
@@ -16,6 +18,7 @@ Environment: SLUICE_HOME, SLUICE_PORT, SLUICE_HOST, SLUICE_PUBLIC_HOST, SLUICE_U
   credentials.json in the home. SLUICE_INSTANCE_PASSWORD is the password of a Redis that "dcs create" makes.
 Exit codes: 0 done; 1 refused or failed; 2 wrong usage; 3 not confirmed.`)
 addServerCommands(program)
+addTransferCommands(program)
 addInstanceCommands(program, 'dcs')
 addInstanceCommands(program, 'dms')
 program.commands.forEach(exitWithTwo)

@@ -117,6 +117,6 @@ export interface ControlPlane {
   nodes(projectId: string, filter?: { readonly engine?: EngineName; readonly instanceId?: string }): Promise<NodeView[]>
   /** For people and tests: operations of the project, newest first, with where they stand. */
   operations(projectId: string, filter: { readonly instanceId?: string; readonly id?: string; readonly engine?: EngineName; readonly openOnly: boolean; readonly limit: number }): Promise<TaskView[]>
-  /** The log of an instance's servers, as text; null: no such instance in this project. */
-  logs(projectId: string, id: string, how: LogRequest): Promise<AsyncIterable<string> | null>
+  /** The log of an instance's servers, as text; null: no such instance in this project. `elsewhere`: it is on another host. */
+  logs(projectId: string, id: string, how: LogRequest): Promise<AsyncIterable<string> | 'elsewhere' | null>
 }

@@ -28,6 +28,8 @@ export interface Operation {
   readonly memo: Memo
   /** When a person asked for its end, epoch ms. */
   readonly cancelAt: number | null
+  /** The worker that has it, and until when unless it says so again, epoch ms. */
+  readonly holder: { readonly owner: string; readonly until: number } | null
 }
 export type Memo = Readonly<Record<string, string | number | boolean>>
 

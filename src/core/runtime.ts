@@ -34,8 +34,11 @@ export interface NodeState {
 /** What tells one process from every other, on this machine and across reboots. */
 export interface Identity { readonly pid: number; readonly startedAt: string }
 
-export interface NodeReport extends NodeState {
-  readonly logPath: string
+/** `unknown`: another host runs it, and only that one can look. */
+export interface NodeReport extends Omit<NodeState, 'phase' | 'observedGeneration'> {
+  readonly phase: NodeState['phase'] | 'unknown'
+  readonly observedGeneration: number | null
+  readonly logPath: string | null
   readonly residentBytes: number | null
 }
 

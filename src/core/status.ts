@@ -3,6 +3,8 @@ import type { Instance } from './instance.ts'
 import type { Action, Operation } from './operation.ts'
 
 export type Status = 'creating' | 'createfailed' | 'running' | 'error' | 'restarting' | 'flushing' | 'deleting' | 'extending'
+  /** Nothing is being done, and nobody was heard of from the host that runs it: it may well be running. */
+  | 'unknown'
 
 const during: Readonly<Record<Action, Status>> = {
   create: 'creating', restart: 'restarting', soft_restart: 'restarting', flush: 'flushing', delete: 'deleting', recover: 'error',
@@ -12,8 +14,9 @@ const during: Readonly<Record<Action, Status>> = {
 }
 
 /** `open` is the instance's one unfinished operation, if any. */
-export function statusOf(instance: Pick<Instance, 'readyAt' | 'health'>, open: Pick<Operation, 'action'> | null): Status {
+export function statusOf(instance: Pick<Instance, 'readyAt' | 'health'>, open: Pick<Operation, 'action'> | null, hostIsSilent = false): Status {
   if (open) return during[open.action]
   if (instance.readyAt === null) return 'createfailed'
+  if (hostIsSilent) return 'unknown'
   return instance.health === 'unhealthy' ? 'error' : 'running'
 }

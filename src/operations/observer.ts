@@ -1,10 +1,11 @@
 /** Notices what changed by itself: a node that died, an engine that stopped answering. It changes nothing; it opens recoveries. */
 import { randomUUID } from 'node:crypto'
 import { appendAudit } from '../store/audit.ts'
-import { nodesOf, setHealth, settledInstances } from '../store/instances.ts'
+import { lockInstances, nodesOf, setHealth, settledInstances } from '../store/instances.ts'
 import { openOperations, openOperationsOf } from '../store/operations.ts'
-import { transact, type Database } from '../store/database.ts'
+import { transact, type Database, type Tx } from '../store/database.ts'
 import { outdated } from './converge.ts'
+import { reporter } from './outages.ts'
 import type { Engine } from '../core/engine.ts'
 import type { EngineName, Instance, NodeRecord, RuntimeName } from '../core/instance.ts'
 import type { Logger } from '../core/logger.ts'
@@ -46,6 +47,7 @@ export function startObserver({ db, engines, runtimes, host, log, opened }: Obse
   let looking: Promise<void> | null = null
   let stopped = false
   let again = false
+  const away = reporter(log, 'the instances could not be looked at')
 
   async function look(): Promise<void> {
     // Of the others an operation takes care, or there is nothing yet to keep running.
@@ -88,8 +90,7 @@ export function startObserver({ db, engines, runtimes, host, log, opened }: Obse
   /** Only while nothing was opened or bumped meanwhile: an operation knows better. */
   async function judged(instance: Instance, health: 'healthy' | 'unhealthy', cause: string | null): Promise<void> {
     await transact(db, async (tx) => {
-      const current = await tx.selectFrom('instances').select(['generation']).where('id', '=', instance.id).executeTakeFirst()
-      if (current?.generation !== instance.generation || (await openOperationsOf(tx, [instance.id])).size > 0) return
+      if (!await isUnchanged(tx, instance) || (await openOperationsOf(tx, [instance.id])).size > 0) return
       await setHealth(tx, instance.id, health, cause, Date.now())
       await appendAudit(tx, [{ at: Date.now(), actor: 'sluice', projectId: instance.projectId, action: `observed.${health}`, instanceId: instance.id, operationId: '', detail: cause ?? '' }])
     })
@@ -115,8 +116,7 @@ export function startObserver({ db, engines, runtimes, host, log, opened }: Obse
     const now = Date.now()
     const id = randomUUID().replaceAll('-', '')
     const didOpen = await transact(db, async (tx) => {
-      const current = await tx.selectFrom('instances').select(['generation', 'ready_at']).where('id', '=', instance.id).executeTakeFirst()
-      if (current?.generation !== instance.generation) return false
+      if (!await isUnchanged(tx, instance)) return false
       const done = await openOperations(tx, [{ id, instance, action: 'recover', generation: instance.generation, actor: 'sluice', at: now, nextAt: now + waitMs, cause, ...(startsMs > 0 ? { memo: { notBefore: now + startsMs } } : {}) }])
       if (done.size === 0) return false
       await tx.updateTable('instances').set({ crashes, cause, updated_at: now }).where('id', '=', instance.id).execute()
@@ -131,7 +131,7 @@ export function startObserver({ db, engines, runtimes, host, log, opened }: Obse
   function nudge(): void {
     if (stopped) return
     if (looking) { again = true; return }
-    looking = look().catch((error) => log.error({ error }, 'the instances could not be looked at')).finally(() => {
+    looking = look().catch(away).finally(() => {
       looking = null
       // A process ended while others were looked at: it may have been looked at before that.
       if (again) { again = false; nudge() }
@@ -147,4 +147,11 @@ export function startObserver({ db, engines, runtimes, host, log, opened }: Obse
       await looking
     },
   }
+}
+
+/** Whether it is as it was when its nodes were looked at: whatever another control plane did since knows better. */
+async function isUnchanged(tx: Tx, instance: Instance): Promise<boolean> {
+  await lockInstances(tx, [instance.id])
+  const current = await tx.selectFrom('instances').select(['generation', 'updated_at']).where('id', '=', instance.id).executeTakeFirst()
+  return current?.generation === instance.generation && current.updated_at === instance.updatedAt
 }

@@ -1,8 +1,11 @@
 /** Takes accepted operations, calls their steps until they are done, and settles them. */
 import { actions } from './actions.ts'
-import { claim, grant, remember, renew, settle, type Settlement } from '../store/operations.ts'
+import { claim, giveUp, grant, heldOf, letGo, remember, renew, settle, type Settlement } from '../store/operations.ts'
 import { instancesByIds, nodesOf } from '../store/instances.ts'
 import { leavingNodes } from './shrink.ts'
+import { fenced } from '../core/fence.ts'
+import { reporter } from './outages.ts'
+import { isUnavailable } from '../core/unavailable.ts'
 import { TerminalError, type Operation, type StepContext } from '../core/operation.ts'
 import type { Database } from '../store/database.ts'
 import type { Engine } from '../core/engine.ts'
@@ -25,7 +28,10 @@ export interface WorkerParts {
   readonly db: Database
   readonly engines: Readonly<Record<EngineName, Engine>>
   readonly runtimes: Readonly<Record<RuntimeName, Runtime>>
+  /** Names this process among all that ever shared the database. */
   readonly owner: string
+  /** The host whose nodes it may touch. */
+  readonly host: string
   readonly log: Logger
   /** Told of every operation that was ended here. */
   readonly ended?: (engine: EngineName, operation: Operation, outcome: Settlement['outcome']) => void
@@ -33,12 +39,20 @@ export interface WorkerParts {
 
 export interface Progress { readonly text: string; /** What single nodes are at, by node id. */ readonly nodes: Readonly<Record<string, string>> }
 
-interface Run { readonly abort: AbortController; progress: string | null; readonly nodes: Record<string, string>; cancelled: boolean; ended: Promise<void> }
+interface Run {
+  readonly abort: AbortController; progress: string | null; readonly nodes: Record<string, string>; cancelled: boolean; ended: Promise<void>
+  /** Until when nobody else takes it, by a clock that goes on while this process is frozen; 0: it is not ours any more. */
+  validUntil: number
+  /** It has ended without us, and others wait for this to be over. */
+  replaced: boolean
+}
 
 /** Other control planes take over after this long without a renewal. */
 const leaseMs = 8000
 const renewEveryMs = 2500
-/** For operations whose time comes later (a recovery's backoff) and for those of a control plane that died. */
+/** Before its lease ends a worker stops changing anything: what it has just begun then ends in time. */
+const marginMs = 300
+/** For operations whose time comes later (a recovery's backoff), for those of a control plane that died, and for what others say of ours. */
 const tickMs = 250
 /** Restarts mostly wait for a server to come up; two cores are busy with about this many. */
 const concurrency = 16
@@ -47,33 +61,39 @@ const togetherMs = 5
 /** After a step threw: soon again, then ever later. */
 const retryMs = [50, 200, 1000, 3000]
 
-export function startWorker({ db, engines, runtimes, owner, log, ended }: WorkerParts): Worker {
+export function startWorker({ db, engines, runtimes, owner, host, log, ended }: WorkerParts): Worker {
   const running = new Map<string, Run>()
   /** The latest run of each instance: two never work on the same nodes at once. */
   const serial = new Map<string, Run>()
   let stopping = false
   let claiming: Promise<void> | null = null
   let again = false
+  const away = reporter(log, 'operations could not be taken, or leases not renewed')
 
   async function take(): Promise<void> {
     const free = concurrency - running.size
     if (free <= 0 || stopping) return
-    const operations = (await claim(db, owner, Date.now(), leaseMs, free)).filter((operation) => !running.has(operation.id))
+    const validUntil = performance.now() + leaseMs - marginMs
+    const operations = await claim(db, { owner, host, now: Date.now(), leaseMs, limit: free })
     if (operations.length === 0) return
     const ids = operations.map((operation) => operation.instanceId)
     const [instances, nodes] = [await instancesByIds(db, ids), await nodesOf(db, ids)]
     for (const operation of operations) {
-      const run: Run = { abort: new AbortController(), progress: null, nodes: {}, cancelled: operation.cancelAt !== null, ended: Promise.resolve() }
+      const run: Run = { abort: new AbortController(), progress: null, nodes: {}, cancelled: operation.cancelAt !== null, ended: Promise.resolve(), validUntil, replaced: false }
       running.set(operation.id, run)
-      // A recovery that was replaced may still be in the middle of a step on the same nodes.
+      // A recovery that was replaced may still be in the middle of a step on the same nodes; or this very operation, when its lease ran out.
       const predecessor = serial.get(operation.instanceId)
       predecessor?.abort.abort()
       serial.set(operation.instanceId, run)
       run.ended = (async () => {
         await predecessor?.ended
-        await perform(operation, instances.get(operation.instanceId)!, nodes.get(operation.instanceId) ?? [], run)
-      })().catch((error) => log.error({ error, operation: operation.id }, 'an operation could not be worked on')).finally(() => {
-        running.delete(operation.id)
+        await fenced(() => { if (performance.now() > run.validUntil) throw new Error(`operation ${operation.id} is no longer ours`) }, () => perform(operation, instances.get(operation.instanceId)!, nodes.get(operation.instanceId) ?? [], run))
+        // What a step that did not come back still does is nobody's business any more.
+        run.validUntil = 0
+        if (run.replaced) await letGo(db, owner, operation.id)
+      })().catch((error) => { if (isUnavailable(error)) away(error); else log.error({ error, operation: operation.id }, 'an operation could not be worked on, and is taken again') }).finally(() => {
+        run.validUntil = 0
+        if (running.get(operation.id) === run) running.delete(operation.id)
         if (serial.get(operation.instanceId) === run) serial.delete(operation.instanceId)
         // The others of its group end in the same turn, and one claim fills all of their places.
         setImmediate(nudge)
@@ -110,6 +130,8 @@ export function startWorker({ db, engines, runtimes, owner, log, ended }: Worker
         waitMs = result.waitMs
         failures = 0
       } catch (error) {
+        // Neither a lease that is lost nor a database that is away says anything about the operation: somebody goes on with it.
+        if (isUnavailable(error) || performance.now() > run.validUntil) return
         lastError = (error as Error).message
         if (error instanceof TerminalError) return fail(operation, instance, nodes, runtime, lastError)
         waitMs = retryMs[Math.min(failures, retryMs.length - 1)]!
@@ -148,7 +170,7 @@ export function startWorker({ db, engines, runtimes, owner, log, ended }: Worker
   function nudge(): void {
     if (stopping) return
     if (claiming) { again = true; return }
-    claiming = take().catch((error) => log.error({ error }, 'operations could not be taken')).finally(() => {
+    claiming = take().catch(away).finally(() => {
       claiming = null
       if (again) { again = false; nudge() }
     })
@@ -157,15 +179,32 @@ export function startWorker({ db, engines, runtimes, owner, log, ended }: Worker
   async function keepLeases(): Promise<void> {
     const before = [...running]
     if (before.length === 0) return
-    const held = await renew(db, owner, Date.now() + leaseMs)
-    for (const [id, run] of before) {
-      if (!held.has(id)) run.abort.abort()
-      else if (held.get(id)) run.cancelled = true
-    }
+    const validUntil = performance.now() + leaseMs - marginMs
+    await renew(db, owner, before.map(([id]) => id), Date.now() + leaseMs)
+    for (const [, run] of await look(before)) run.validUntil = Math.max(run.validUntil, validUntil)
   }
 
-  const ticking = setInterval(nudge, tickMs)
-  const renewing = setInterval(() => void keepLeases().catch((error) => log.error({ error }, 'leases could not be renewed')), renewEveryMs)
+  /** Hears what was decided elsewhere: that somebody took an operation, ended it, or asked for its end. Answers those that are still ours. */
+  async function look(before: readonly (readonly [string, Run])[]): Promise<(readonly [string, Run])[]> {
+    if (before.length === 0) return []
+    const held = await heldOf(db, owner, before.map(([id]) => id))
+    return before.filter(([id, run]) => {
+      if (held.get(id)?.cancelled) run.cancelled = true
+      if (held.has(id) || run.validUntil === 0) return held.has(id)
+      run.replaced = true
+      run.validUntil = 0
+      run.abort.abort()
+      return false
+    })
+  }
+
+  /** A lease that cannot be renewed ends by itself, and what is done under it ends before that. */
+  function abandon(): void {
+    for (const run of running.values()) if (performance.now() > run.validUntil) run.abort.abort()
+  }
+
+  const ticking = setInterval(() => { nudge(); abandon(); void look([...running]).catch(away) }, tickMs)
+  const renewing = setInterval(() => void keepLeases().catch(away), renewEveryMs)
   return {
     nudge,
     progress(operationId) {
@@ -182,6 +221,8 @@ export function startWorker({ db, engines, runtimes, owner, log, ended }: Worker
       clearInterval(renewing)
       for (const run of running.values()) run.abort.abort()
       await Promise.all([claiming, ...[...running.values()].map((run) => run.ended)])
+      // Whoever comes next need not wait for the leases to end.
+      await giveUp(db, owner).catch(away)
     },
   }
 }

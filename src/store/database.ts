@@ -1,62 +1,87 @@
-/** The one place where truth is kept. SQLite today; the queries are portable. */
-import Sqlite from 'better-sqlite3'
-import { Kysely, SqliteDialect, type SqliteDatabase, type SqliteStatement, type Transaction } from 'kysely'
-import { Migrator } from 'kysely/migration'
-import { join } from 'node:path'
+/** The one place where truth is kept: SQLite in the home, or PostgreSQL. Every query is written once for both. */
+import { PostgresAdapter, sql, type Insertable, type InsertQueryBuilder, type InsertResult, type Kysely, type SelectQueryBuilder, type Transaction } from 'kysely'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { checkpoint } from '../core/checkpoint.ts'
-import * as first from './migrations/0001-first.ts'
-import * as topologies from './migrations/0002-topologies.ts'
+import { openPostgres } from './database-postgres.ts'
+import { openSqlite } from './database-sqlite.ts'
 import type { Tables } from './tables.ts'
 
 export type Database = Kysely<Tables>
 export type Tx = Transaction<Tables>
 
-/**
- * Opens the home's database and brings its schema up to date. The exclusive lock lives as long as this process, so a
- * second server on the same home finds it taken. Throws a sentence then.
- */
-export async function openDatabase(home: string): Promise<Database> {
-  const path = join(home, 'sluice.db')
-  const file = new Sqlite(path, { timeout: 0 })
-  try {
-    file.pragma('locking_mode = exclusive')
-    file.pragma('journal_mode = wal')
-    // FULL: a commit is on the disk before the 200 leaves, and stays there through a power cut.
-    file.pragma('synchronous = full')
-    file.exec('begin exclusive; commit')
-  } catch (error) {
-    file.close()
-    if ((error as { code?: string }).code?.startsWith('SQLITE_BUSY')) throw new Error(`another Sluice server is using ${home}: stop it, or give this one a home of its own with SLUICE_HOME`)
-    throw new Error(`the database ${path} cannot be opened: ${(error as Error).message}`)
-  }
-  const db = new Kysely<Tables>({ dialect: new SqliteDialect({ database: preparedOnce(file) }) })
-  const migrations = { '0001-first': first, '0002-topologies': topologies }
-  const { error } = await new Migrator({ db, provider: { getMigrations: async () => migrations } }).migrateToLatest()
-  if (error) throw new Error(`the database ${path} has a schema that this release cannot serve: ${(error as Error).message}`)
-  return db
+export interface Where {
+  readonly home: string
+  /** Of a PostgreSQL; null: SQLite in the home. */
+  readonly databaseUrl: string | null
 }
 
-/** More texts than there are queries, each with a few lengths of its lists. */
-const statementsKept = 300
-
-/** SQLite reads the same texts again and again; reading one costs more than running it. The one least recently used goes first. */
-function preparedOnce(file: Sqlite.Database): SqliteDatabase {
-  const statements = new Map<string, Sqlite.Statement>()
-  return {
-    close() { file.close() },
-    prepare(text) {
-      const statement = statements.get(text) ?? file.prepare(text)
-      statements.delete(text)
-      statements.set(text, statement)
-      if (statements.size > statementsKept) statements.delete(statements.keys().next().value!)
-      return statement as unknown as SqliteStatement
-    },
-  }
+/** Opens the database and brings its schema up to date. Throws one sentence when that cannot be. */
+export function openDatabase({ home, databaseUrl }: Where): Promise<Database> {
+  return databaseUrl === null ? openSqlite(home) : openPostgres(databaseUrl)
 }
 
-/** Commits everything or nothing. Nothing but the database is awaited inside. */
+/** Whether several control planes may have it open at once. */
+export function isShared(db: Pick<Database, 'getExecutor'>): boolean { return db.getExecutor().adapter instanceof PostgresAdapter }
+
+/** Transactions that wait for each other in a circle are ended by the database, one of them; it had no part in the circle's cause. */
+const attempts = 6
+const retried: readonly (string | undefined)[] = ['40001', '40P01']
+
+/** Commits everything or nothing. Nothing but the database is awaited inside; the work may be done more than once. */
 export async function transact<T>(db: Database, work: (tx: Tx) => Promise<T>): Promise<T> {
-  const result = await db.transaction().execute(work)
-  checkpoint('store.committed')
-  return result
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      const result = await db.transaction().execute(work)
+      checkpoint('store.committed')
+      return result
+    } catch (error) {
+      if (attempt === attempts || !retried.includes((error as { code?: string }).code)) throw error
+      await sleep(Math.random() * 10 * attempt)
+    }
+  }
+}
+
+/** Reads that all see the same instant: an instance read before its operation ended, and the operation after, would be neither. */
+export async function snapshot<T>(db: Database, read: (tx: Tx) => Promise<T>): Promise<T> {
+  const begun = db.transaction()
+  return (isShared(db) ? begun.setIsolationLevel('repeatable read').setAccessMode('read only') : begun).execute(read)
+}
+
+/**
+ * Begins an insert of many rows that all have the same columns. For PostgreSQL they are one parameter: as one each, reading
+ * them takes longer than writing them, on both sides.
+ */
+export function insertMany<T extends keyof Tables>(tx: Tx, table: T, rows: readonly Insertable<Tables[T]>[]): InsertQueryBuilder<Tables, T, InsertResult> {
+  const insert = tx.insertInto(table)
+  if (!isShared(tx)) return insert.values(rows)
+  const columns = Object.keys(rows[0]!) as (keyof Tables[T] & string)[]
+  return insert.columns(columns).expression(sql`select ${sql.join(columns.map((column) => sql.ref(column)))} from json_populate_recordset(null::${sql.table(table)}, ${JSON.stringify(rows, storable)})`)
+}
+
+/** PostgreSQL's texts have neither NUL nor half a character; the last words of a server that crashed may. */
+function storable(_name: string, value: unknown): unknown { return typeof value === 'string' ? plainText(value) : value }
+
+/** The text as every database stores it. */
+export function plainText(text: string): string { return text.toWellFormed().replaceAll('\0', '\uFFFD') }
+
+/** Leaves out rows of `table` that another transaction holds, and holds the others. SQLite has one transaction at a time. */
+export function skipLocked<DB, TB extends keyof DB, O>(db: Database | Tx, query: SelectQueryBuilder<DB, TB, O>, table: TB & string): SelectQueryBuilder<DB, TB, O> {
+  return isShared(db) ? query.forUpdate(table).skipLocked() : query
+}
+
+/** Holds these rows until the transaction ends; with an order, so that two never wait for each other. */
+export function locked<DB, TB extends keyof DB, O>(db: Database | Tx, query: SelectQueryBuilder<DB, TB, O>): SelectQueryBuilder<DB, TB, O> {
+  return isShared(db) ? query.forUpdate() : query
+}
+
+const turns = { audit: 7_480_001, credentials: 7_480_002, blocks: 7_480_003 } as const
+
+/** From here to the end of the transaction nobody else gets past the same point. SQLite has one transaction at a time. */
+export async function inTurn(tx: Tx, what: keyof typeof turns): Promise<void> {
+  if (isShared(tx)) await sql`select pg_advisory_xact_lock(${sql.lit(turns[what])})`.execute(tx)
+}
+
+/** Whether somebody else took a key first. */
+export function isTaken(error: unknown): boolean {
+  return ['23505', 'SQLITE_CONSTRAINT_PRIMARYKEY', 'SQLITE_CONSTRAINT_UNIQUE'].includes(String((error as { code?: unknown }).code))
 }

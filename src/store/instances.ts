@@ -1,5 +1,5 @@
 /** Instances, their nodes and the addresses these hold. */
-import { type Database, type Tx } from './database.ts'
+import { insertMany, isShared, locked, type Database, type Tx } from './database.ts'
 import type { AddressRow, InstanceRow, NodeRow } from './tables.ts'
 import type { Action } from '../core/operation.ts'
 import type { EngineName, Grants, Health, Instance, NodeRecord } from '../core/instance.ts'
@@ -7,9 +7,9 @@ import type { EngineName, Grants, Health, Instance, NodeRecord } from '../core/i
 type Reader = Database | Tx
 
 export async function insertInstances(tx: Tx, instances: readonly Instance[], nodes: readonly NodeRecord[]): Promise<void> {
-  await tx.insertInto('instances').values(instances.map(instanceRow)).execute()
-  await tx.insertInto('nodes').values(nodes.map(nodeRow)).execute()
-  await tx.insertInto('addresses').values([...nodes.flatMap(nodeAddresses), ...instances.flatMap(endpointAddresses)]).execute()
+  await insertMany(tx, 'instances', instances.map(instanceRow)).execute()
+  await insertMany(tx, 'nodes', nodes.map(nodeRow)).execute()
+  await insertMany(tx, 'addresses', [...nodes.flatMap(nodeAddresses), ...instances.flatMap(endpointAddresses)]).execute()
 }
 
 function nodeAddresses(node: NodeRecord): AddressRow[] {
@@ -22,8 +22,8 @@ function endpointAddresses({ id, host, endpoints }: Instance): AddressRow[] {
 
 /** More nodes of an instance that exists. */
 export async function insertNodes(tx: Tx, nodes: readonly NodeRecord[]): Promise<void> {
-  await tx.insertInto('nodes').values(nodes.map(nodeRow)).execute()
-  await tx.insertInto('addresses').values(nodes.flatMap(nodeAddresses)).execute()
+  await insertMany(tx, 'nodes', nodes.map(nodeRow)).execute()
+  await insertMany(tx, 'addresses', nodes.flatMap(nodeAddresses)).execute()
 }
 
 /** Forgets nodes that are gone, and frees their addresses. */
@@ -48,6 +48,21 @@ export async function deleteInstances(tx: Tx, ids: readonly string[]): Promise<v
   await tx.deleteFrom('addresses').where('node_id', 'in', ids).execute()
   await tx.deleteFrom('nodes').where('instance_id', 'in', ids).execute()
   await tx.deleteFrom('instances').where('id', 'in', ids).execute()
+}
+
+/**
+ * Holds instances until the transaction ends, so that what is read of them stays true. Everybody takes instances first,
+ * sorted, and then what belongs to them.
+ */
+export async function lockInstances(tx: Tx, ids: readonly string[]): Promise<void> {
+  if (ids.length > 0 && isShared(tx)) await locked(tx, tx.selectFrom('instances').select('id').where('id', 'in', ids).orderBy('id')).execute()
+}
+
+/** The same for those of one project and engine, and what they are; another tenant's is not found. */
+export async function lockedInstances(tx: Tx, projectId: string, engine: EngineName, ids: readonly string[]): Promise<Instance[]> {
+  if (ids.length === 0) return []
+  const rows = await locked(tx, tx.selectFrom('instances').selectAll().where('id', 'in', ids).orderBy('id')).execute()
+  return rows.map(instanceOf).filter((instance) => instance.projectId === projectId && instance.engine === engine)
 }
 
 /** By id, of any project; for workers. */

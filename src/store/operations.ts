@@ -1,7 +1,7 @@
 /** Operations: accepted, leased, remembered, settled. Every write of a worker is fenced by its lease. */
-import { deleteInstances, deleteNodes } from './instances.ts'
+import { deleteInstances, deleteNodes, lockInstances } from './instances.ts'
 import { appendAudit } from './audit.ts'
-import { transact, type Database, type Tx } from './database.ts'
+import { insertMany, skipLocked, transact, type Database, type Tx } from './database.ts'
 import type { OperationRow } from './tables.ts'
 import type { Action, Memo, Operation, Outcome } from '../core/operation.ts'
 import type { EngineName, Grants, Instance } from '../core/instance.ts'
@@ -19,18 +19,17 @@ export interface NewOperation {
 export async function openOperations(tx: Tx, operations: readonly NewOperation[]): Promise<Set<string>> {
   if (operations.length === 0) return new Set()
   const sorted = operations.toSorted((a, b) => (a.instance.id < b.instance.id ? -1 : 1))
-  const inserted = await tx.insertInto('operations').values(sorted.map((o): OperationRow => ({
+  const inserted = await insertMany(tx, 'operations', sorted.map((o) => ({
     id: o.id, instance_id: o.instance.id, project_id: o.instance.projectId, engine: o.instance.engine, action: o.action, generation: o.generation,
-    actor: o.actor, created_at: o.at, started_at: null, next_at: o.nextAt ?? o.at, finished_at: null, outcome: null, cause: o.cause ?? null, memo: JSON.stringify(o.memo ?? {}), cancel_at: null,
-    lease_owner: null, lease_until: null,
+    actor: o.actor, created_at: o.at, next_at: o.nextAt ?? o.at, cause: o.cause ?? null, memo: JSON.stringify(o.memo ?? {}),
   }))).onConflict((conflict) => conflict.column('instance_id').where('finished_at', 'is', null).doNothing()).returning('instance_id').execute()
   return new Set(inserted.map((row) => row.instance_id))
 }
 
-/** Ends recoveries that a person's wish takes the place of. */
+/** Ends recoveries that a person's wish takes the place of. Their leases stay until their workers have let go of the nodes. */
 export async function replaceRecoveries(tx: Tx, instanceIds: readonly string[], now: number): Promise<void> {
   if (instanceIds.length === 0) return
-  await tx.updateTable('operations').set({ finished_at: now, outcome: 'replaced', lease_owner: null, lease_until: null })
+  await tx.updateTable('operations').set({ finished_at: now, outcome: 'replaced' })
     .where('instance_id', 'in', instanceIds).where('action', '=', 'recover').where('finished_at', 'is', null).execute()
 }
 
@@ -80,23 +79,47 @@ export async function queue(db: Database, now: number): Promise<{ engine: Engine
   return rows.map((row) => ({ engine: row.engine, action: row.action, count: Number(row.count), oldestDue: row.oldest === null ? null : Number(row.oldest) }))
 }
 
-/** Takes up to `limit` due operations that nobody else holds, in one statement. */
-export async function claim(db: Database, owner: string, now: number, leaseMs: number, limit: number): Promise<Operation[]> {
+export interface Claim {
+  readonly owner: string
+  /** Whose instances' operations it may take. */
+  readonly host: string
+  readonly now: number
+  readonly leaseMs: number
+  readonly limit: number
+}
+
+/** Takes up to `limit` due operations that nobody else holds, of instances whose nodes nobody else is still busy with. */
+export async function claim(db: Database, { owner, host, now, leaseMs, limit }: Claim): Promise<Operation[]> {
   // Looked at first: an idle control plane must not write.
-  const due = db.selectFrom('operations').select('id').where('finished_at', 'is', null).where('next_at', '<=', now)
-    .where((q) => q.or([q('lease_until', 'is', null), q('lease_until', '<', now)])).orderBy('created_at').limit(limit)
+  const due = db.selectFrom('operations as o').innerJoin('instances as i', 'i.id', 'o.instance_id').select('o.id')
+    .where('i.host', '=', host).where('o.finished_at', 'is', null).where('o.next_at', '<=', now)
+    .where((q) => q.or([q('o.lease_until', 'is', null), q('o.lease_until', '<', now)]))
+    .where((q) => q.not(q.exists(q.selectFrom('operations as p').select('p.id').whereRef('p.instance_id', '=', 'o.instance_id')
+      .where('p.finished_at', 'is not', null).where('p.lease_owner', 'is not', null).where('p.lease_owner', '!=', owner).where('p.lease_until', '>=', now))))
+    .orderBy('o.created_at').limit(limit)
   if ((await due.execute()).length === 0) return []
   return transact(db, async (tx) => {
     const rows = await tx.updateTable('operations').set((q) => ({ lease_owner: owner, lease_until: now + leaseMs, started_at: q.fn.coalesce('started_at', q.val(now)) }))
-      .where('id', 'in', due).returningAll().execute()
+      .where('id', 'in', skipLocked(tx, due, 'o')).where('finished_at', 'is', null).where((q) => q.or([q('lease_until', 'is', null), q('lease_until', '<', now)]))
+      .returningAll().execute()
     return rows.map(operationOf)
   })
 }
 
-/** Prolongs every lease of this owner; returns the operations it still holds, and whether a person asked for their end. */
-export async function renew(db: Database, owner: string, until: number): Promise<Map<string, boolean>> {
-  const rows = await db.updateTable('operations').set({ lease_until: until }).where('lease_owner', '=', owner).where('finished_at', 'is', null).returning(['id', 'cancel_at']).execute()
-  return new Map(rows.map((row) => [row.id, row.cancel_at !== null]))
+/** Prolongs this owner's leases on these operations. */
+export async function renew(db: Database, owner: string, ids: readonly string[], until: number): Promise<void> {
+  await transact(db, (tx) => tx.updateTable('operations').set({ lease_until: until }).where('id', 'in', ids).where('lease_owner', '=', owner).where('finished_at', 'is', null).execute())
+}
+
+/** Which of these operations this owner still holds, and whether a person asked for their end. */
+export async function heldOf(db: Database, owner: string, ids: readonly string[]): Promise<Map<string, { readonly cancelled: boolean }>> {
+  const rows = await db.selectFrom('operations').select(['id', 'cancel_at']).where('id', 'in', ids).where('lease_owner', '=', owner).where('finished_at', 'is', null).execute()
+  return new Map(rows.map((row) => [row.id, { cancelled: row.cancel_at !== null }]))
+}
+
+/** Gives up the lease on an operation that ended without its worker, which has let go of the nodes now. */
+export async function letGo(db: Database, owner: string, id: string): Promise<void> {
+  await db.updateTable('operations').set({ lease_owner: null, lease_until: null }).where('id', '=', id).where('lease_owner', '=', owner).where('finished_at', 'is not', null).execute()
 }
 
 /** Asks for the end of an unfinished operation; false when it has ended. */
@@ -108,15 +131,21 @@ export async function requestCancel(tx: Tx, id: string, now: number): Promise<bo
 /** Records what an engine grants, unless the operation that it grants it for is no longer this owner's. */
 export async function grant(db: Database, owner: string, operation: Pick<Operation, 'id' | 'instanceId'>, grants: Grants): Promise<void> {
   await transact(db, async (tx) => {
+    await lockInstances(tx, [operation.instanceId])
     const held = tx.selectFrom('operations').select('instance_id').where('id', '=', operation.id).where('lease_owner', '=', owner).where('finished_at', 'is', null)
     const done = await tx.updateTable('instances').set({ grants: JSON.stringify(grants) }).where('id', 'in', held).executeTakeFirst()
     if (Number(done.numUpdatedRows) !== 1) throw new Error(`operation ${operation.id} is no longer ours`)
   })
 }
 
+/** Gives up every lease of an owner that works on nothing any more. */
+export async function giveUp(db: Database, owner: string): Promise<void> {
+  await transact(db, (tx) => tx.updateTable('operations').set({ lease_owner: null, lease_until: null }).where('lease_owner', '=', owner).execute())
+}
+
 /** Gives up leases of control planes that cannot live any more; for a database that only one server opens. */
 export async function releaseAll(db: Database): Promise<void> {
-  await db.updateTable('operations').set({ lease_owner: null, lease_until: null }).where('finished_at', 'is', null).where('lease_owner', 'is not', null).execute()
+  await db.updateTable('operations').set({ lease_owner: null, lease_until: null }).where('lease_owner', 'is not', null).execute()
 }
 
 export async function remember(db: Database, owner: string, id: string, memo: Memo): Promise<void> {
@@ -131,6 +160,7 @@ export interface Settlement { readonly operation: Operation; readonly outcome: E
 /** Ends operations and writes what follows for their instances, in one transaction; skips what is no longer ours, and returns the ids of the rest. */
 export async function settle(db: Database, owner: string, settlements: readonly Settlement[], now: number): Promise<ReadonlySet<string>> {
   return transact(db, async (tx) => {
+    await lockInstances(tx, settlements.map((settlement) => settlement.operation.instanceId))
     const ours = new Set<string>()
     // What ended alike is written at once: mostly all of it.
     for (const group of Map.groupBy(settlements, (settlement) => JSON.stringify([settlement.outcome, settlement.cause])).values()) {
@@ -167,7 +197,7 @@ export async function bumpGenerations(tx: Tx, instanceIds: readonly string[], no
 export function operationOf(row: OperationRow): Operation {
   return {
     id: row.id, instanceId: row.instance_id, projectId: row.project_id, action: row.action, generation: row.generation, actor: row.actor,
-    createdAt: row.created_at, startedAt: row.started_at, nextAt: row.next_at, finishedAt: row.finished_at, outcome: row.outcome, cause: row.cause, memo: JSON.parse(row.memo), cancelAt: row.cancel_at,
+    createdAt: row.created_at, startedAt: row.started_at, holder: row.lease_owner === null ? null : { owner: row.lease_owner, until: row.lease_until! }, nextAt: row.next_at, finishedAt: row.finished_at, outcome: row.outcome, cause: row.cause, memo: JSON.parse(row.memo), cancelAt: row.cancel_at,
   }
 }
 

@@ -1,12 +1,13 @@
 /** Projects: the tenants. */
 import { randomUUID } from 'node:crypto'
+import { sql } from 'kysely'
 import type { Database } from './database.ts'
 import type { ProjectRow } from './tables.ts'
 
 /** Makes sure that a project exists with this id and name. */
 export async function ensureProject(db: Database, project: { readonly id: string; readonly name: string; readonly domain: string }): Promise<void> {
   // A name that an earlier configuration used with another id goes to the new one; the old project keeps its instances.
-  await db.updateTable('projects').set((q) => ({ name: q.fn<string>('concat', ['name', q.val('~'), 'id']) })).where('domain', '=', project.domain).where('name', '=', project.name).where('id', '!=', project.id).execute()
+  await db.updateTable('projects').set({ name: sql`name || '~' || id` }).where('domain', '=', project.domain).where('name', '=', project.name).where('id', '!=', project.id).execute()
   await db.insertInto('projects').values({ ...project, created_at: Date.now() })
     .onConflict((conflict) => conflict.column('id').doUpdateSet({ name: project.name, domain: project.domain })).execute()
 }

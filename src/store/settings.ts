@@ -1,12 +1,18 @@
 /** Small facts of a home or a database, by name. */
-import type { Database } from './database.ts'
+import type { Database, Tx } from './database.ts'
 
-export async function readSetting<T>(db: Database, name: string, absent: T): Promise<T> {
+export async function readSetting<T>(db: Database | Tx, name: string, absent: T): Promise<T> {
   const row = await db.selectFrom('settings').select('value').where('name', '=', name).executeTakeFirst()
   return row ? JSON.parse(row.value) as T : absent
 }
 
-export async function writeSetting(db: Database, name: string, value: unknown): Promise<void> {
+export async function writeSetting(db: Database | Tx, name: string, value: unknown): Promise<void> {
   const text = JSON.stringify(value)
   await db.insertInto('settings').values({ name, value: text }).onConflict((conflict) => conflict.column('name').doUpdateSet({ value: text })).execute()
+}
+
+/** Writes it unless somebody has; answers what stands there now. */
+export async function offerSetting<T>(db: Database, name: string, value: T): Promise<T> {
+  await db.insertInto('settings').values({ name, value: JSON.stringify(value) }).onConflict((conflict) => conflict.column('name').doNothing()).execute()
+  return readSetting(db, name, value)
 }

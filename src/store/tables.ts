@@ -10,6 +10,7 @@ export interface Tables {
   audit: AuditRow
   projects: ProjectRow
   settings: SettingRow
+  control_planes: ControlPlaneRow
 }
 
 export interface InstanceRow {
@@ -40,3 +41,6 @@ export interface AuditRow {
 
 export interface ProjectRow { id: string; name: string; domain: string; created_at: number }
 export interface SettingRow { name: string; value: string }
+
+/** A control plane that lives, or did when it last said so; only in a database that several share. */
+export interface ControlPlaneRow { id: string; host: string; seen_at: number }

@@ -5,10 +5,10 @@ import { openDatabase, transact, type Database } from '../../src/store/database.
 import { insertInstances } from '../../src/store/instances.ts'
 import type { Instance, NodeRecord } from '../../src/core/instance.ts'
 
-/** Opens the home's database and fills it; the ids come back in no order, as callers have them. */
-export async function fill(home: string, projectId: string, count: number): Promise<{ readonly db: Database; readonly ids: string[] }> {
+/** Opens the home's database, or the one of the URL, and fills it; the ids come back in no order, as callers have them. */
+export async function fill(home: string, projectId: string, count: number, databaseUrl: string | null = null): Promise<{ readonly db: Database; readonly ids: string[] }> {
   prepareHome(home)
-  const db = await openDatabase(home)
+  const db = await openDatabase({ home, databaseUrl })
   const now = Date.now()
   const made = Array.from({ length: count }, (_, n): { instance: Instance; node: NodeRecord } => {
     const id = randomUUID()

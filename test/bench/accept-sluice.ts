@@ -16,9 +16,9 @@ import { ensureProject } from '../../src/store/projects.ts'
 import { fill, finishAll } from './accept-rows.ts'
 
 const [home, port, projectId, count] = process.argv.slice(2) as [string, string, string, string]
-const config = readConfig({ SLUICE_HOME: home, SLUICE_PORT: port, SLUICE_PASSWORD: 'Bench-Passw0rd', SLUICE_PROJECT_ID: projectId })
-const { db, ids } = await fill(config.home, projectId, Number(count))
-const secrets = readSecrets(config.home, null)
+const config = readConfig({ SLUICE_HOME: home, SLUICE_PORT: port, SLUICE_PASSWORD: 'Bench-Passw0rd', SLUICE_PROJECT_ID: projectId, SLUICE_MASTER_KEY: 'bench', SLUICE_DATABASE_URL: process.env['SLUICE_DATABASE_URL'] })
+const { db, ids } = await fill(config.home, projectId, Number(count), config.databaseUrl)
+const secrets = readSecrets(config.home, config.masterKey)
 const credentials = readCredentials(config)
 await ensureProject(db, { id: projectId, name: credentials.project, domain: credentials.domain })
 const plane = controlPlane({ available: () => Infinity,

@@ -2,18 +2,18 @@
 import { fork, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { randomUUID } from 'node:crypto'
-import { mkdirSync } from 'node:fs'
+import { mkdtempSync } from 'node:fs'
 import { Agent, request } from 'node:http'
 import { join } from 'node:path'
 import { freeBase } from '../support/server.ts'
 import { each, folder, rounds } from './ground.ts'
 import { median, quantile, type Line } from './report.ts'
 
-const batch = 50
+export const batch = 50
 /** Batches of a round; each has instances of its own, so that all of them are accepted. */
-const batches = 24
+export const batches = 24
 /** Callers at once. */
-const callers = 4
+export const callers = 4
 
 export async function accept(): Promise<Line[]> {
   const work = folder()
@@ -39,20 +39,21 @@ export async function accept(): Promise<Line[]> {
   ]
 }
 
-interface Side {
+export interface Side {
   readonly child: ChildProcess; readonly agent: Agent; readonly port: number; readonly path: string
   readonly headers: Readonly<Record<string, string>>; readonly bodies: readonly string[]
   readonly rates: number[]; readonly times: number[]
 }
 
-async function start(work: string, name: 'sluice' | 'bare', offset: number): Promise<Side> {
-  const [base, project] = [await freeBase(), randomUUID().replaceAll('-', '')]
-  mkdirSync(join(work, name), { mode: 0o700 })
-  const child = fork(join(import.meta.dirname, `accept-${name}.ts`), [join(work, name), String(base), project, String(batch * batches)], { cwd: work, stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
+/** One process that accepts, with instances of its own; or beside others that share theirs, none. */
+export async function start(work: string, name: string, offset: number, { project = randomUUID().replaceAll('-', ''), databaseUrl = '', count = batch * batches } = {}): Promise<Side> {
+  const base = await freeBase()
+  const home = mkdtempSync(join(work, `${name}-`))
+  const child = fork(join(import.meta.dirname, `accept-${name}.ts`), [home, String(base), project, String(count)], { cwd: work, env: { ...process.env, SLUICE_DATABASE_URL: databaseUrl }, stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
   const [ready] = await once(child, 'message', { signal: AbortSignal.timeout(20_000) }) as [{ ids: string[] }]
   const agent = new Agent({ keepAlive: true, maxSockets: callers })
   const headers: Record<string, string> = { 'content-type': 'application/json' }
-  if (name === 'sluice') {
+  if (offset > 0) {
     const token = await send({ agent, port: base, path: '/v3/auth/tokens', headers }, 'POST', JSON.stringify({ auth: { identity: { methods: ['password'], password: { user: { name: 'admin', password: 'Bench-Passw0rd', domain: { name: 'sluice' } } } }, scope: { project: { id: project } } } }))
     headers['x-auth-token'] = String(token.headers['x-subject-token'])
   }
@@ -76,7 +77,7 @@ async function round(side: Side, times: number[]): Promise<number> {
   return rate
 }
 
-function send(to: { readonly agent: Agent; readonly port: number; readonly path: string; readonly headers: Readonly<Record<string, string>> }, method: string, body: string): Promise<{ status: number; text: string; headers: Readonly<Record<string, unknown>> }> {
+export function send(to: { readonly agent: Agent; readonly port: number; readonly path: string; readonly headers: Readonly<Record<string, string>> }, method: string, body: string): Promise<{ status: number; text: string; headers: Readonly<Record<string, unknown>> }> {
   return new Promise((resolve, reject) => {
     const sending = request({ agent: to.agent, host: '127.0.0.1', port: to.port, path: to.path, method, headers: { ...to.headers, 'content-length': Buffer.byteLength(body) } }, (answer) => {
       let text = ''

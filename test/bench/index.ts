@@ -7,6 +7,7 @@ import { writeFileSync } from 'node:fs'
 import { cpus, totalmem } from 'node:os'
 import { parseArgs } from 'node:util'
 import { accept } from './accept.ts'
+import { acceptPostgres } from './accept-postgres.ts'
 import { endAll } from './ground.ts'
 import { ha } from './ha.ts'
 import { restart50, soft } from './restarts.ts'
@@ -18,7 +19,7 @@ import { isMet, ratioOf, table, type Line } from './report.ts'
 
 /** A machine on which this takes longer has other things to do. */
 const overAfterMs = 20 * 60_000
-const topics: Readonly<Record<string, () => Promise<Line[]>>> = { accept, restart50, soft, ha, kafka, roll, plane, scale }
+const topics: Readonly<Record<string, () => Promise<Line[]>>> = { accept, postgres: acceptPostgres, restart50, soft, ha, kafka, roll, plane, scale }
 
 const { values } = parseArgs({ options: { only: { type: 'string', multiple: true }, json: { type: 'string' } } })
 // A thousand servers need eight gigabytes, which not every machine has to spare: only when they are asked for.

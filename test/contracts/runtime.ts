@@ -116,7 +116,7 @@ export function runtimeContract(name: string, make: () => Promise<RuntimeUnderTe
       await until('the exit to be seen', async () => (await inspect(s)).phase === 'exited')
       // The same file with the number of a living process: this one.
       const { readFileSync, writeFileSync } = await import('node:fs')
-      const path = (await under.runtime.report(s.instanceId, s.id)).logPath.replace(/log$/, 'pid')
+      const path = (await under.runtime.report(s.instanceId, s.id)).logPath!.replace(/log$/, 'pid')
       writeFileSync(path, readFileSync(path, 'utf8').replace(/^\d+/, String(process.pid)))
       assert.equal((await inspect(s)).phase, 'exited')
       await under.runtime.stop(s.instanceId, [s.id], 0)

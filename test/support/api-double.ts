@@ -46,7 +46,7 @@ export async function ground(): Promise<Ground> {
 
   const operationOf = (instance: Instance, action: Action): Operation => ({
     id: randomUUID().replaceAll('-', ''), instanceId: instance.id, projectId: instance.projectId, action, generation: instance.generation, actor: people.user,
-    createdAt: clock.now, startedAt: null, nextAt: clock.now, finishedAt: null, outcome: null, cause: null, memo: {}, cancelAt: null,
+    createdAt: clock.now, startedAt: null, nextAt: clock.now, finishedAt: null, outcome: null, cause: null, memo: {}, cancelAt: null, holder: null,
   })
   const viewOf = ({ instance, open }: { instance: Instance; open: Operation | null }): View => {
     const nodes = Array.from({ length: instance.spec.nodeCount }, (_, n) => ({ id: `${instance.id}-${n}`, instanceId: instance.id, ordinal: n, host: 'h', address: `127.83.1.${n + 2}`, ports: { service: instance.engine === 'redis' ? 6379 : 9092 } }))

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Redis } from 'ioredis'
+import { freshDatabase } from './postgres.ts'
 
 export const root = resolve(import.meta.dirname, '..', '..')
 export const password = 'Abcd1234!'
@@ -24,6 +25,7 @@ export interface Server {
   readonly log: () => string
   /** Adds to the environment and to node's arguments of every later start. */
   always(extra: NodeJS.ProcessEnv, nodeArguments: readonly string[]): void
+  /** `SLUICE_TEST_ROOT`: another checkout than this one. */
   start(extra?: NodeJS.ProcessEnv): Promise<void>
   /** Ends the control plane only; resolves when it is gone. */
   end(signal: NodeJS.Signals): Promise<void>
@@ -41,15 +43,17 @@ export interface Server {
   destroy(): Promise<void>
 }
 
+/** On SQLite; with SLUICE_TEST_DATABASE=postgres, there or in the environment, on a fresh database of a real PostgreSQL. */
 export async function makeServer(extra: NodeJS.ProcessEnv = {}): Promise<Server> {
+  const database = (extra['SLUICE_TEST_DATABASE'] ?? process.env['SLUICE_TEST_DATABASE']) === 'postgres' && !('SLUICE_DATABASE_URL' in extra) ? await freshDatabase() : null
   const work = mkdtempSync(join(tmpdir(), 'sluice-test-'))
-  const home = join(work, 'home')
+  const home = extra['SLUICE_HOME'] ?? join(work, 'home')
   const base = await freeBase()
-  const project = randomUUID().replaceAll('-', '')
+  const project = extra['SLUICE_PROJECT_ID'] ?? randomUUID().replaceAll('-', '')
   const env: NodeJS.ProcessEnv = {
     ...process.env, SLUICE_HOME: home, SLUICE_PORT: String(base), SLUICE_USER: 'admin', SLUICE_PASSWORD: 'Test-Passw0rd', SLUICE_DOMAIN: 'sluice',
     SLUICE_PROJECT: 'eu-de_test', SLUICE_PROJECT_ID: project, SLUICE_ACCESS_KEY: 'TESTACCESSKEY0000000', SLUICE_SECRET_KEY: 'test-secret-key-0123456789-0123456789',
-    SLUICE_LOG_LEVEL: 'warn', SLUICE_GUARD: 'off', ...extra,
+    SLUICE_LOG_LEVEL: 'warn', SLUICE_GUARD: 'off', ...database ? { SLUICE_DATABASE_URL: database.url } : {}, ...extra,
   }
   let child: ChildProcess | null = null
   let gone: Promise<void> = Promise.resolve()
@@ -59,7 +63,8 @@ export async function makeServer(extra: NodeJS.ProcessEnv = {}): Promise<Server>
   let always: { readonly env: NodeJS.ProcessEnv; readonly arguments: readonly string[] } = { env: {}, arguments: [] }
 
   async function start(more: NodeJS.ProcessEnv = {}): Promise<void> {
-    const started = spawn(process.execPath, [...always.arguments, join(root, 'src/main.ts')], { env: { ...env, ...always.env, ...more }, stdio: ['ignore', 'pipe', 'pipe'], cwd: work })
+    const all: NodeJS.ProcessEnv = { ...env, ...always.env, ...more }
+    const started = spawn(process.execPath, [...always.arguments, join(all['SLUICE_TEST_ROOT'] ?? root, 'src/main.ts')], { env: all, stdio: ['ignore', 'pipe', 'pipe'], cwd: work })
     child = started
     let over = false
     gone = new Promise((done) => { started.once('exit', () => { over = true; done() }) })
@@ -121,8 +126,14 @@ export async function makeServer(extra: NodeJS.ProcessEnv = {}): Promise<Server>
       // A server that was killed could not give its block of addresses back.
       for (const name of existsSync(claims) ? readdirSync(claims) : []) try { if (readFileSync(join(claims, name), 'utf8').trim() === home) rmSync(join(claims, name)) } catch { /* another test's, gone meanwhile */ }
       rmSync(work, { recursive: true, force: true, maxRetries: 5 })
+      await database?.drop()
     },
   }
+}
+
+/** Another control plane beside one on PostgreSQL: the same database and home, other ports. To be destroyed before that one. */
+export function sibling(of: Server, extra: NodeJS.ProcessEnv = {}): Promise<Server> {
+  return makeServer({ SLUICE_HOME: of.home, SLUICE_PROJECT_ID: of.project, SLUICE_DATABASE_URL: of.env['SLUICE_DATABASE_URL'], ...extra })
 }
 
 /** A creation as a customer sends it. */

@@ -22,7 +22,7 @@ export function consoleService({ plane, urls, ready, down, metrics }: ConsolePar
     name: 'console', refuse: refuseConsole,
     routes: [
       { method: 'GET', path: '/', access: 'open', handle: () => ok({ name: 'sluice', description: 'A self-hosted control plane for Redis and Apache Kafka that speaks the DCS and DMS instance APIs.', endpoints: urls }) },
-      { method: 'GET', path: '/healthz', access: 'open', handle: () => ready() ? ok({ status: 'ready' }) : { status: 503, body: { status: 'starting' } } },
+      { method: 'GET', path: '/healthz', access: 'open', handle: () => ready() ? ok({ status: 'ready' }) : { status: 503, body: { status: 'not ready' } } },
       { method: 'GET', path: '/v1/nodes', access: 'user', handle: (_call, who) => listNodes(plane, who) },
       { method: 'GET', path: '/v1/operations', access: 'user', handle: (call, who) => listOperations(plane, call, who) },
       { method: 'DELETE', path: '/v1/operations/:operation_id', access: 'user', handle: (call, who) => cancel(plane, call, who) },
@@ -79,6 +79,7 @@ async function showLog(plane: ControlPlane, call: Call, who: Who): Promise<Reply
   const leave = new AbortController()
   const chunks = id === null || lines === null ? null : await plane.logs(who.projectId, id, { lines, follow: call.query.get('follow') === 'true', signal: leave.signal })
   if (!chunks) return { status: 404, body: { error_code: gateway.noRoute.code, error_msg: 'This project has no such instance.' } }
+  if (chunks === 'elsewhere') return { status: 409, body: { error_code: 'SLUICE.0411', error_msg: 'Another host runs this instance and has its log: ask a control plane there.' } }
   const stream = Readable.from(chunks)
   stream.once('close', () => leave.abort())
   return { status: 200, stream }
@@ -100,7 +101,7 @@ function refuseConsole(problem: Problem): Reply {
 const signIn = (message: string): ErrorRow => ({ status: 401, code: gateway.signature.code, message })
 const rows: Readonly<Record<Problem, ErrorRow>> = {
   'no route': gateway.noRoute, 'wrong method': gateway.wrongMethod, 'too large': gateway.tooLarge, malformed: gateway.malformed,
-  'bad signature': gateway.signature, 'unsigned host': gateway.unsignedHost, 'stale signature': gateway.staleSignature, fault: gateway.fault,
+  'bad signature': gateway.signature, 'unsigned host': gateway.unsignedHost, 'stale signature': gateway.staleSignature, fault: gateway.fault, unavailable: gateway.unavailable,
   'token missing': signIn('No token in the request.'), 'token invalid': signIn('Invalid token.'), 'token expired': signIn('Token expired.'),
   'other project': signIn('The token is for no project, or for another one.'), 'bad project id': signIn('Invalid project ID format.'),
 }

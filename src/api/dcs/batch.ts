@@ -67,5 +67,5 @@ export function refusalCode(action: BatchAction | 'swap' | 'resize', refusal: Re
   if (status === 'deleting') return unknown
   if (action === 'delete' && (status === 'creating' || status === 'restarting')) return 'DCS.4099'
   if (status === 'error') return refusal.kind === 'busy' ? 'DCS.4104' : 'DCS.4049'
-  return { creating: 'DCS.4118', restarting: 'DCS.4111', flushing: 'DCS.4026', createfailed: 'DCS.4026', running: 'DCS.4026', extending: 'DCS.4113' }[status]
+  return { creating: 'DCS.4118', restarting: 'DCS.4111', flushing: 'DCS.4026', createfailed: 'DCS.4026', running: 'DCS.4026', unknown: 'DCS.4026', extending: 'DCS.4113' }[status]
 }

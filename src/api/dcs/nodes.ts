@@ -23,6 +23,9 @@ export function findNode({ instance, nodes, roles }: View, group: string, id: st
   return { shard, node: nodes.find((node) => nodeId(node) === id.toLowerCase() && roles.get(node.id)?.shard === shard) ?? null }
 }
 
+/** Of a node on another host the instance tells what is known. */
+const lastKnown: Readonly<Partial<Record<View['status'], string>>> = { unknown: 'Unknown', error: 'Inactive', createfailed: 'Inactive', creating: 'Creating' }
+
 /** The view, the node, its role, and where it listens: everything that the shapes below are made of. */
 function facts({ view, node, role, leaving, report }: NodeView): { readonly instanceId: string; readonly own: NodeRole; readonly id: string; readonly ip: string; readonly port: string; readonly type: 'master' | 'slave'; readonly status: string; readonly az: string | null; readonly dimensions: readonly object[] } {
   const own = role ?? alone(node)
@@ -31,7 +34,7 @@ function facts({ view, node, role, leaving, report }: NodeView): { readonly inst
   return {
     instanceId: view.instance.id, own, id: nodeId(node), ip: own.at?.address ?? node.address, port: String(own.at?.port ?? node.ports['service']),
     type: own.role === 'master' ? 'master' : 'slave',
-    status: leaving ? 'Deleting' : report.phase === 'running' ? 'Active' : coming ? 'Creating' : 'Inactive',
+    status: leaving ? 'Deleting' : report.phase === 'unknown' ? lastKnown[view.status] ?? 'Active' : report.phase === 'running' ? 'Active' : coming ? 'Creating' : 'Inactive',
     az: zones?.[node.ordinal % zones.length] ?? null,
     dimensions: [{ name: 'dcs_instance_id', value: view.instance.id }, { name: 'dcs_cluster_redis_node', value: digest(`metric ${node.id}`) }],
   }

@@ -4,7 +4,7 @@ import type { Action, Operation } from '../../core/operation.ts'
 import type { Status } from '../../core/status.ts'
 
 export const statusWords: Readonly<Record<Status, string>> = {
-  creating: 'CREATING', createfailed: 'CREATEFAILED', running: 'RUNNING', error: 'ERROR',
+  creating: 'CREATING', unknown: 'UNKNOWN', createfailed: 'CREATEFAILED', running: 'RUNNING', error: 'ERROR',
   restarting: 'RESTARTING', flushing: 'FLUSHING', deleting: 'DELETING', extending: 'EXTENDING',
 }
 

@@ -6,7 +6,7 @@ import type { Status } from '../../core/status.ts'
 
 /** Kafka has no `flushing`; the row keeps the table whole. */
 export const statusWords: Readonly<Record<Status, string>> = {
-  creating: 'CREATING', createfailed: 'CREATEFAILED', running: 'RUNNING', error: 'ERROR', restarting: 'RESTARTING', flushing: 'RESTARTING', deleting: 'DELETING', extending: 'EXTENDING',
+  creating: 'CREATING', unknown: 'UNKNOWN', createfailed: 'CREATEFAILED', running: 'RUNNING', error: 'ERROR', restarting: 'RESTARTING', flushing: 'RESTARTING', deleting: 'DELETING', extending: 'EXTENDING',
 }
 
 /** Documented, though no instance here is ever in them: asked for, they are an empty list and no mistake. */

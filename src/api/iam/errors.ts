@@ -21,6 +21,7 @@ export const unauthorized = 'The request you have made requires authentication.'
 
 const gatewayRows: Readonly<Partial<Record<Problem, ErrorRow>>> = {
   'bad signature': gateway.signature, 'unsigned host': gateway.unsignedHost, 'stale signature': gateway.staleSignature, 'too large': gateway.tooLarge, malformed: gateway.malformed,
+  unavailable: gateway.unavailable,
 }
 const statuses: Readonly<Partial<Record<Problem, readonly [number, string]>>> = {
   'no route': [404, 'The resource could not be found.'],

@@ -1,6 +1,7 @@
 /** Short, proven connections to Redis processes, under the control plane's own account. */
 import { createHash } from 'node:crypto'
 import { Redis } from 'ioredis'
+import { fence } from '../../core/fence.ts'
 import type { Endpoint } from '../../core/instance.ts'
 import type { Identity } from '../../core/runtime.ts'
 
@@ -117,6 +118,7 @@ export function keepSession(session: Session): void {
 
 /** Sends commands in one write, in this order, and answers what each was answered; the first error is thrown. */
 export async function all(redis: Redis, commands: readonly (readonly (string | number)[])[]): Promise<unknown[]> {
+  fence()
   const pipeline = redis.pipeline()
   for (const [name, ...args] of commands) pipeline.call(String(name), ...args)
   const answers = await pipeline.exec()

@@ -1,4 +1,5 @@
 /** A replica takes its shard's slots: told by a script, so that what is true at that instant decides, and not when it was sent. */
+import { fence } from '../../core/fence.ts'
 import type { Redis } from 'ioredis'
 
 /**
@@ -7,6 +8,7 @@ import type { Redis } from 'ioredis'
  * epoch ms on the clock of this machine, it refuses.
  */
 export async function takeSlots(redis: Redis, how: 'TAKEOVER' | 'FORCE', offset: number, until: number): Promise<boolean> {
+  fence()
   return await redis.eval(script, 0, how, offset, until) === 1
 }
 

@@ -1,4 +1,5 @@
 /** Emptying Redis exactly once, although the control plane may be killed at any instant of it. */
+import { fence } from '../../core/fence.ts'
 import { withSession, type Target } from './client.ts'
 
 /** Freeing happens in the background; only the command itself has to be waited for, behind a slow script at worst. */
@@ -27,6 +28,7 @@ export async function flushOnce(target: FlushTarget, key: string): Promise<void>
       const other = /^id=(\d+) .* name=(\S*) /.exec(line)
       if (other && other[2] === name && Number(other[1]) !== await redis.client('ID')) await redis.client('KILL', 'ID', Number(other[1]))
     }
+    fence()
     // A script, not MULTI: SET would be refused while memory is full, but after the script's first write it is not. It
     // always writes, for what is waited for below is this connection's last write.
     await redis.eval(
@@ -42,6 +44,7 @@ export async function flushOnce(target: FlushTarget, key: string): Promise<void>
 /** Removes the evidence, and lets the append-only file forget the flushed data as well. */
 export async function forgetFlush(target: FlushTarget): Promise<void> {
   await withSession(target, async ({ redis }) => {
+    fence()
     await redis.del(target.marker)
     // Refused while one is running or the file is off; the next rewrite does the same.
     await redis.bgrewriteaof().catch(() => {})

@@ -1,4 +1,5 @@
 /** Redis caches: how they are laid out, asked, stopped and emptied. */
+import { fence } from '../../core/fence.ts'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { flushOnce, forgetFlush, type FlushTarget } from './flush.ts'
 import { layout, type RedisSecrets } from './layout.ts'
@@ -52,6 +53,7 @@ export function redisEngine(secrets: RedisSecrets, installed: () => Promise<stri
       // A server that does not answer is stopped by signals; that is the runtime's part.
       await withSession(target(instance, node, state), async ({ redis, info }) => {
         if (!force) {
+          fence()
           await redis.call('SHUTDOWN', 'NOSAVE').catch(() => {})
           return
         }

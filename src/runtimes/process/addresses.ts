@@ -12,6 +12,8 @@ export async function ownAddresses(home: string, blocks: { readonly held: readon
   const guards = new Map<string, Server>()
   for (const block of held) {
     const guard = await guardBlock(block)
+    // Control planes that share a home share its addresses; the database sees to it that each is given once.
+    if (!guard && claimant(block) === home) continue
     if (!guard) throw new Error(`another Sluice server uses the addresses ${block}.0/24, which belong to ${home}: stop it first`)
     guards.set(block, guard)
   }
@@ -76,6 +78,11 @@ async function claimBlock(home: string): Promise<[string, Server]> {
     unlinkSync(path)
   }
   throw new Error(`no block of loopback addresses is free: remove claims of homes that are gone from ${registry}`)
+}
+
+/** The home that a block was claimed for. */
+function claimant(block: string): string | null {
+  try { return readFileSync(join(registry, block), 'utf8').trim() } catch { return null }
 }
 
 /** Gives back the claims of a home that is being removed. */

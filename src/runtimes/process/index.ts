@@ -8,6 +8,7 @@ import { rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { checkpoint } from '../../core/checkpoint.ts'
+import { fence } from '../../core/fence.ts'
 import { isAlive, killHolder, lockHolders, readPidFile, residentBytes, signalGroup, signalProcess, type PidFile } from './identity.ts'
 import { spawner, type Guard } from './spawner.ts'
 import { withHint } from './hints.ts'
@@ -55,6 +56,10 @@ export function processRuntime(root: string, locate: Locate, guard?: Guard): Pro
   /** What no late launcher may get past: the generation that is wanted now, or a word that no launcher was given. */
   function want(nodeId: string, generation: string): void {
     const path = join(folder(nodeId), 'generation')
+    const now = contents(path)?.trim() ?? ''
+    // Another control plane went on with this node, or removed it, while we were held up.
+    if (/^\d+$/.test(generation) && (now === 'removed' || Number(now) > Number(generation))) throw new Error(`node ${nodeId} is wanted otherwise by now: ${now}`)
+    fence()
     const line = `${generation.padEnd(generationWidth)}\n`
     // In place, for every launch and stop does this and replacing a file costs a wait for the disk. Always as long as before: nobody reads half of it.
     let file: number
@@ -66,12 +71,14 @@ export function processRuntime(root: string, locate: Locate, guard?: Guard): Pro
     const file = present(nodeId)
     if (file) await end(file, graceMs, ours)
     // Fork children outlive their server, and a launcher of a killed control plane may not have said yet who it is.
+    fence()
     for (const pid of lockHolders(join(folder(nodeId), 'lock'))) killHolder(pid)
   }
 
   async function launch(spec: NodeSpec): Promise<void> {
     const directory = folder(spec.id)
     const program = await locate(spec.software, spec)
+    fence()
     const firstStart = !existsSync(join(directory, 'pid'))
     mkdirSync(join(directory, 'data'), { recursive: true, mode: 0o700 })
     if (firstStart) for (const [path, source] of Object.entries(program.seed ?? {})) writeWhole(join(directory, path), readFileSync(source))
@@ -79,6 +86,7 @@ export function processRuntime(root: string, locate: Locate, guard?: Guard): Pro
     if (spec.guarded && !existsSync(join(directory, 'guarded'))) writeWhole(join(directory, 'guarded'), '')
     want(spec.id, String(spec.generation))
     checkpoint('runtime.prepared')
+    fence()
     const started = await spawning.launch({
       directory, generation: spec.generation,
       command: [program.command, ...program.args, ...spec.argv], env: { ...plainEnvironment(), ...program.env, ...spec.env },
@@ -114,6 +122,7 @@ export function processRuntime(root: string, locate: Locate, guard?: Guard): Pro
       if (file && isAlive(file)) return
       if (lockHolders(lock).length === 0) return launch(spec)
     }
+    fence()
     for (const pid of lockHolders(lock)) killHolder(pid)
     throw new Error(`processes without a name held the lock of ${spec.id} and were killed`)
   }
@@ -144,6 +153,7 @@ export function processRuntime(root: string, locate: Locate, guard?: Guard): Pro
         checkpoint('runtime.unwanted')
         await halt(id, 0)
         checkpoint('runtime.killed')
+        fence()
         // A process that was just killed may still write for an instant.
         await rm(folder(id), { recursive: true, force: true, maxRetries: 5, retryDelay: 20 })
         exits.delete(id)
@@ -162,8 +172,10 @@ export function processRuntime(root: string, locate: Locate, guard?: Guard): Pro
 
 /** Asks, waits, then kills the whole group; returns when the process is gone. */
 async function end(file: PidFile, graceMs: number, ours: Set<number>): Promise<void> {
+  fence()
   ours.delete(file.pid)
   if (graceMs > 0 && signalProcess(file, 'SIGTERM') && await gone(file, graceMs)) return
+  fence()
   signalGroup(file, 'SIGKILL')
   checkpoint('runtime.signalled')
   if (!await gone(file, killedWithinMs)) throw new Error(`process ${file.pid} does not end although it was killed: the disk may hang`)

@@ -111,6 +111,8 @@ sub guard {
   $SIG{CHLD} = 'DEFAULT';
   $SIG{PIPE} = 'IGNORE';
   $SIG{TERM} = sub { kill 'TERM', $running if $running; unlink "$home/guard"; POSIX::_exit(0) };
+  # Several control planes may share a home, and each leaves a helper.
+  return if other_guard();
   return unless open my $file, '>', "$home/guard";
   print $file "$$\n";
   close $file;
@@ -136,6 +138,13 @@ sub guard {
     $pause = $pause * 2 > 60 ? 60 : $pause * 2;
   }
   unlink "$home/guard";
+}
+
+sub other_guard {
+  open my $file, '<', "$home/guard" or return 0;
+  my ($pid) = (<$file> // '') =~ /^(\d+)/ or return 0;
+  open my $command, '<', "/proc/$pid/cmdline" or return 0;
+  return $pid != $$ && (<$command> // '') =~ /spawner\.pl/;
 }
 
 sub is_wanted {
