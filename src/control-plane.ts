@@ -7,6 +7,7 @@ import { leavingNodes } from './operations/shrink.ts'
 import { planFor } from './operations/plan.ts'
 import { mib, placeEndpoints, placeNodes } from './places.ts'
 import { resize } from './resize.ts'
+import { findInstances } from './store/listing.ts'
 import { insertInstances, instancesByIds, lockedInstances, nodesOf, projectInstances, takenAddresses, tally } from './store/instances.ts'
 import { heardHosts } from './store/control-planes.ts'
 import { isTaken, snapshot, transact, type Database, type Tx } from './store/database.ts'
@@ -14,7 +15,7 @@ import { actions } from './operations/actions.ts'
 import { refusalOf } from './core/refusal.ts'
 import { statusOf, type Status } from './core/status.ts'
 import type { Addresses } from './core/addresses.ts'
-import type { Answer, Caller, ControlPlane, CreateRefusal, CreateWish, ListFilter, TaskView, View } from './core/control-plane.ts'
+import type { Answer, Caller, ControlPlane, CreateRefusal, CreateWish, TaskView, View } from './core/control-plane.ts'
 import type { Engine } from './core/engine.ts'
 import type { EngineName, Instance, NodeRecord, RuntimeName } from './core/instance.ts'
 import type { Operation } from './core/operation.ts'
@@ -160,8 +161,13 @@ export function controlPlane({ db, engines, runtimes, addresses, host, available
       return failed.length === 0 ? [] : submit({ caller, engine, action: 'delete', ids: failed.map((view) => view.instance.id), dryRun })
     },
     async list(projectId, filter) {
-      const all = (await views((tx) => projectInstances(tx, projectId, filter.engine))).filter((view) => matches(view, filter))
-      return { total: all.length, views: all.slice(filter.offset, filter.offset + filter.limit) }
+      let total = 0
+      const page = await views(async (tx) => {
+        const found = await findInstances(tx, projectId, filter, [host, ...await heardHosts(tx, Date.now())])
+        total = found.total
+        return found.instances
+      })
+      return { total, views: page }
     },
     async count(projectId, engine) {
       const counts = new Map<Status, number>()
@@ -210,17 +216,6 @@ function acceptedOperation({ id, instanceId, generation }: { id: string; instanc
 
 function viewOf(engine: Engine, instance: Instance, open: Operation | null, nodes: readonly NodeRecord[], runsOn: string | null, hostIsSilent: boolean): View {
   return { instance, status: statusOf(instance, open, hostIsSilent), nodes, roles: engine.roles?.(instance, nodes) ?? new Map(), open, runsOn }
-}
-
-function matches(view: View, filter: ListFilter): boolean {
-  const { instance, status, nodes } = view
-  if (status === 'deleting') return false
-  if (status === 'createfailed' && !filter.includeFailed && filter.status !== 'createfailed') return false
-  if (filter.id !== undefined && instance.id !== filter.id) return false
-  if (filter.name !== undefined && !(filter.nameExact ? instance.name === filter.name : instance.name.includes(filter.name))) return false
-  if (filter.status !== undefined && status !== filter.status) return false
-  if (filter.address !== undefined && ![...nodes, ...Object.values(instance.endpoints)].some(({ address }) => address === filter.address)) return false
-  return (filter.tags ?? []).every((tag) => instance.tags.some((own) => own.key === tag.key && own.value === tag.value))
 }
 
 function notHere(id: string): NodeReport { return { id, phase: 'unknown', observedGeneration: null, identity: null, logPath: null, residentBytes: null } }

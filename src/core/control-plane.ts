@@ -54,6 +54,8 @@ export interface ListFilter {
   readonly status?: Status
   readonly address?: string
   readonly tags?: readonly Tag[]
+  /** What a dialect keeps with an instance. */
+  readonly attribute?: { readonly name: string; readonly value: string | number | boolean }
   /** Failed creations are left out unless asked for. */
   readonly includeFailed: boolean
   /** Instances under deletion are never listed. */

@@ -13,6 +13,9 @@ const during: Readonly<Record<Action, Status>> = {
   extend: 'extending', shrink: 'extending',
 }
 
+/** The unfinished operations under which an instance has this status. */
+export function actionsDuring(status: Status): Action[] { return (Object.keys(during) as Action[]).filter((action) => during[action] === status) }
+
 /** `open` is the instance's one unfinished operation, if any. */
 export function statusOf(instance: Pick<Instance, 'readyAt' | 'health'>, open: Pick<Operation, 'action'> | null, hostIsSilent = false): Status {
   if (open) return during[open.action]

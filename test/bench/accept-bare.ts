@@ -37,6 +37,9 @@ const commit = file.transaction((project: string, action: string, instances: rea
 const app = fastify()
 app.put<{ Params: { project_id: string }; Body: { action: string; instances: string[] } }>('/v2/:project_id/instances/status', (request, reply) =>
   reply.send({ results: commit.immediate(request.params.project_id, request.body.action, request.body.instances) }))
+/** As large as an instance. */
+const shown = { instance_id: '', fields: Array.from({ length: 40 }, (_, n) => ({ name: `field_${n}`, value: null })) }
+app.get<{ Params: { id: string } }>('/v2/:project_id/instances/:id', (call, reply) => reply.send({ ...shown, instance_id: call.params.id }))
 app.get('/healthz', () => ({ status: 'ready' }))
 await app.listen({ host: '127.0.0.1', port: Number(port) })
 const finish = file.prepare(finishAll)

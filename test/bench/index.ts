@@ -13,13 +13,14 @@ import { ha } from './ha.ts'
 import { restart50, soft } from './restarts.ts'
 import { kafka } from './kafka.ts'
 import { roll } from './kafka-roll.ts'
+import { pages } from './pages.ts'
 import { plane } from './plane.ts'
 import { scale } from './scale.ts'
 import { isMet, ratioOf, table, type Line } from './report.ts'
 
 /** A machine on which this takes longer has other things to do. */
 const overAfterMs = 20 * 60_000
-const topics: Readonly<Record<string, () => Promise<Line[]>>> = { accept, postgres: acceptPostgres, restart50, soft, ha, kafka, roll, plane, scale }
+const topics: Readonly<Record<string, () => Promise<Line[]>>> = { accept, postgres: acceptPostgres, restart50, soft, ha, kafka, roll, plane, pages, scale }
 
 const { values } = parseArgs({ options: { only: { type: 'string', multiple: true }, json: { type: 'string' } } })
 // A thousand servers need eight gigabytes, which not every machine has to spare: only when they are asked for.

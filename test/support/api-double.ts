@@ -122,6 +122,7 @@ export async function ground(): Promise<Ground> {
     },
     async list(project, filter) {
       const all = inProject(project, filter.engine).map(viewOf).filter((view) => view.status !== 'deleting' && (filter.includeFailed || view.status !== 'createfailed')
+        && (filter.attribute === undefined || view.instance.attributes[filter.attribute.name] === filter.attribute.value)
         && (filter.name === undefined || view.instance.name.includes(filter.name)) && (filter.status === undefined || filter.status === view.status))
       return { total: all.length, views: all.slice(filter.offset, filter.offset + filter.limit) }
     },

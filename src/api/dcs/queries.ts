@@ -17,7 +17,7 @@ export function readPage(query: URLSearchParams): Page | Refused {
   return most === null ? refused('DCS.4062', 'limit') : { offset: rows, limit: most }
 }
 
-export interface ListQuery { readonly filter: ListFilter; /** GB; null: any. */ readonly capacity: number | null; /** Nothing can match. */ readonly nothing: boolean }
+export interface ListQuery { readonly filter: ListFilter; /** Nothing can match. */ readonly nothing: boolean }
 
 /** The filters of GET /v2/{project_id}/instances. */
 export function readList(query: URLSearchParams): ListQuery | Refused {
@@ -36,11 +36,11 @@ export function readList(query: URLSearchParams): ListQuery | Refused {
   if (capacity !== null && !(capacity > 0)) return refused('DCS.4062', 'capacity')
   const address = query.get('ip')
   return {
-    capacity, nothing: Boolean(word) && !status,
+    nothing: Boolean(word) && !status,
     filter: {
       engine: 'redis', ...page, includeFailed: query.get('include_failure') === 'true', tags,
       ...(id ? { id } : {}), ...(name ? { name, nameExact: query.get('name_equal') === 'true' } : {}),
-      ...(status ? { status } : {}), ...(address ? { address } : {}),
+      ...(status ? { status } : {}), ...(address ? { address } : {}), ...(capacity === null ? {} : { attribute: { name: 'capacity', value: capacity } }),
     },
   }
 }

@@ -61,16 +61,10 @@ async function create(plane: ControlPlane, call: Call, caller: Caller): Promise<
 async function list(plane: ControlPlane, call: Call, { projectId }: Caller): Promise<Reply | Refused> {
   const query = readList(call.query)
   if (isRefused(query)) return query
-  const { filter, capacity, nothing } = query
+  const { filter, nothing } = query
   if (nothing) return ok({ instance_num: 0, instances: [] })
-  if (capacity === null) {
-    const { total, views } = await plane.list(projectId, filter)
-    return ok({ instance_num: total, instances: views.map(listItem) })
-  }
-  // Capacity is a word of this dialect only, so it is compared here, before the page is cut.
-  const { views } = await plane.list(projectId, { ...filter, offset: 0, limit: Number.MAX_SAFE_INTEGER })
-  const fit = views.filter((view) => view.instance.attributes['capacity'] === capacity)
-  return ok({ instance_num: fit.length, instances: fit.slice(filter.offset, filter.offset + filter.limit).map(listItem) })
+  const { total, views } = await plane.list(projectId, filter)
+  return ok({ instance_num: total, instances: views.map(listItem) })
 }
 
 async function show(plane: ControlPlane, call: Call, caller: Caller): Promise<Reply | Refused> {

@@ -1,0 +1,64 @@
+/** Pages of instances, found by the database: a page costs the same among a hundred and among ten thousand. */
+import { sql, type Expression, type ExpressionBuilder, type SqlBool } from 'kysely'
+import { instanceOf } from './instances.ts'
+import { actionsDuring, type Status } from '../core/status.ts'
+import type { Tables } from './tables.ts'
+import type { Database, Tx } from './database.ts'
+import type { Action } from '../core/operation.ts'
+import type { Instance } from '../core/instance.ts'
+import type { ListFilter } from '../core/control-plane.ts'
+
+type Builder = ExpressionBuilder<Tables, 'instances'>
+
+/** Newest first. `living`: the hosts that are heard of. Instances under deletion are never among them. */
+export async function findInstances(db: Database | Tx, projectId: string, filter: ListFilter, living: readonly string[]): Promise<{ total: number; instances: Instance[] }> {
+  const query = db.selectFrom('instances').where('project_id', '=', projectId).where('engine', '=', filter.engine).where((q) => q.and(conditions(q, filter, living)))
+  const { total } = await query.select((q) => q.fn.countAll<number>().as('total')).executeTakeFirstOrThrow()
+  if (Number(total) <= filter.offset) return { total: Number(total), instances: [] }
+  const rows = await query.selectAll().orderBy('created_at', 'desc').orderBy('id').limit(filter.limit).offset(filter.offset).execute()
+  return { total: Number(total), instances: rows.map(instanceOf) }
+}
+
+function conditions(q: Builder, filter: ListFilter, living: readonly string[]): Expression<SqlBool>[] {
+  const { id, name, nameExact, status, address, tags, attribute, includeFailed } = filter
+  const all: Expression<SqlBool>[] = [q.not(isOpen(q, ['delete']))]
+  if (!includeFailed && status !== 'createfailed') all.push(q.or([q('ready_at', 'is not', null), isOpen(q)]))
+  if (id !== undefined) all.push(q('id', '=', id))
+  if (name !== undefined) all.push(nameExact ? q('name', '=', name) : holds('name', name))
+  if (status !== undefined) all.push(hasStatus(q, status, living))
+  if (address !== undefined) {
+    all.push(q.exists(q.selectFrom('addresses').select('port').where('address', '=', address).where((a) => a.or([
+      a('node_id', '=', a.ref('instances.id')), a('node_id', 'in', a.selectFrom('nodes').select('nodes.id').whereRef('nodes.instance_id', '=', 'instances.id')),
+    ]))))
+  }
+  // As they are written: keys in one order, no blanks, and a quote inside of a text has a backslash before it.
+  for (const { key, value } of tags ?? []) all.push(holds('tags', JSON.stringify({ key, value })))
+  if (attribute) all.push(q.or([',', '}'].map((end) => holds('attributes', `${JSON.stringify(attribute.name)}:${JSON.stringify(attribute.value)}${end}`))))
+  return all
+}
+
+/** Whether a text column holds this text. LIKE has wildcards, and does not tell great letters from small ones in every database. */
+function holds(column: 'name' | 'tags' | 'attributes', text: string): Expression<SqlBool> {
+  return text === '' ? sql<SqlBool>`1 = 1` : sql<SqlBool>`replace(${sql.ref(`instances.${column}`)}, ${text}, '') <> ${sql.ref(`instances.${column}`)}`
+}
+
+/** Whether an operation of the instance is not ended, any or one of these. */
+function isOpen(q: Builder, which?: readonly Action[]): Expression<SqlBool> {
+  // Read once, for it is short, and not once an instance.
+  let open = q.selectFrom('operations').select('operations.instance_id').where('operations.finished_at', 'is', null)
+  if (which) open = open.where('operations.action', 'in', which)
+  return q('instances.id', 'in', open)
+}
+
+/** The same as `statusOf`, for the database. */
+function hasStatus(q: Builder, status: Status, living: readonly string[]): Expression<SqlBool> {
+  const [ready, heard, ill] = [q('ready_at', 'is not', null), q('host', 'in', living), q('health', '=', 'unhealthy')]
+  const resting: Partial<Record<Status, Expression<SqlBool>>> = {
+    createfailed: q('ready_at', 'is', null), unknown: q.and([ready, q.not(heard)]), error: q.and([ready, heard, ill]), running: q.and([ready, heard, q.not(ill)]),
+  }
+  const either: Expression<SqlBool>[] = []
+  const during = actionsDuring(status)
+  if (during.length > 0) either.push(isOpen(q, during))
+  if (resting[status]) either.push(q.and([q.not(isOpen(q)), resting[status]]))
+  return q.or(either)
+}
