@@ -42,7 +42,7 @@ export const cluster: Topology = {
     }))
   },
   arrange, choose, vacate,
-  resizes: ['replicas'],
+  resizes: ['replicas', 'shards'],
   async masters(ground, key) {
     const views = await lookAtCluster(ground)
     try {
