@@ -3,7 +3,7 @@ import { byShard, headOf, isFed, isOwner, isSynced, placeOf, shardsOf, size, slo
 import type { NodeHealth } from '../../core/engine.ts'
 import type { Ground } from './topology.ts'
 
-/** `moving`: only whether its shards are well, each for itself, so that slots may travel between them. */
+/** `moving`: well enough for slots to travel; a node that did not know whose they are would refuse them, and their clients. */
 export function judgeCluster({ instance, nodes, progress }: Ground, views: readonly ClusterView[], moving = false): NodeHealth {
   const not = (reason: string): NodeHealth => ({ ok: false, reason })
   const silent = answering(views)
@@ -16,7 +16,7 @@ export function judgeCluster({ instance, nodes, progress }: Ground, views: reado
     if (doubted) return not(`node ${node.ordinal} sees ${doubted.place} as ${doubted.flags.join()}`)
     if (!moving && me!.moving.length > 0) return not(`slots of node ${node.ordinal} are on their way`)
   }
-  const reason = (moving ? null : slotsAgree(views)) ?? inShards(views, shardsOf(instance, nodes), progress, moving)
+  const reason = slotsAgree(views) ?? inShards(views, shardsOf(instance, nodes), progress, moving)
   if (reason) return not(reason)
   const waiting = views.find((view) => !view.serves)
   return waiting ? not(`node ${waiting.node.ordinal} waits for the cluster before it takes commands`) : { ok: true }
