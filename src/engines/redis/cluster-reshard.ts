@@ -11,6 +11,8 @@ export type Shards = readonly (readonly [shard: number, members: readonly Cluste
 
 /** Whoever calls looks at all nodes in between, so that a dead one is found after this. */
 const workForMs = 200
+/** What is said to a node is mostly waited for: several slots at once take hardly longer than one, and a few open ones cost a client a redirection. */
+const slotsAtOnce = 16
 /** MIGRATE keeps both of its nodes from serving, so a batch is made to take about this long at most. */
 const batchAtMostMs = 20
 const batchKeys = { first: 10, most: 100 }
@@ -38,11 +40,11 @@ export async function spread(ground: Ground, shards: Shards): Promise<string> {
       await finish(moving, slot)
       if (performance.now() > until) return `slot ${slot}, which was half moved, is whole again`
     }
-    await shareFunctions(moving)
     for (let next = nextMove(moving); next; next = nextMove(moving)) {
-      const [slot, to] = next
-      at = `slot ${slot}`
-      await moveSlot(moving, slot, moving.owners[slot]!, to)
+      const { slots, from, to } = next
+      at = `slots ${slots.join()}`
+      if (moving.counts.get(to) === 0) await shareFunctions(from, to)
+      await moveSlots(moving, slots, from, to)
       if (performance.now() > until) {
         const said = `${moving.counts.get(to)} of ${Math.floor(slotCount / moving.heads.length)} slots moved to shard ${to.shard}`
         ground.progress(said, to.view.node.id)
@@ -75,15 +77,19 @@ function survey(shards: Shards): Omit<Moving, 'ground' | 'batch'> | null {
 }
 
 /**
- * The next slot to move, and where to. One shard is filled after the other, so that its epoch is raised once, from the
+ * Which slots move next, and where to. One shard is filled after the other, so that its epoch is raised once, from the
  * one that has most, from its end: what stays remains one range.
  */
-function nextMove({ heads, owners, counts }: Pick<Moving, 'heads' | 'owners' | 'counts'>): readonly [slot: number, to: Head] | null {
-  const share = slotCount / heads.length
-  const most = heads.reduce((a, b) => counts.get(b)! > counts.get(a)! ? b : a)
-  const least = heads.reduce((a, b) => counts.get(b)! < counts.get(a)! ? b : a)
-  const to = heads.find((head) => counts.get(head)! < Math.floor(share)) ?? (counts.get(most)! > Math.ceil(share) ? least : undefined)
-  return to ? [owners.lastIndexOf(most), to] : null
+function nextMove({ heads, owners, counts }: Pick<Moving, 'heads' | 'owners' | 'counts'>): { readonly slots: readonly number[]; readonly from: Head; readonly to: Head } | null {
+  const [least, most] = [Math.floor(slotCount / heads.length), Math.ceil(slotCount / heads.length)]
+  const from = heads.reduce((a, b) => counts.get(b)! > counts.get(a)! ? b : a)
+  const poor = heads.find((head) => counts.get(head)! < least)
+  if (!poor && counts.get(from)! <= most) return null
+  const to = poor ?? heads.reduce((a, b) => counts.get(b)! < counts.get(a)! ? b : a)
+  const count = poor ? Math.min(slotsAtOnce, least - counts.get(poor)!, counts.get(from)! - least) : 1
+  const slots: number[] = []
+  for (let slot = owners.lastIndexOf(from); slots.length < count; slot = owners.lastIndexOf(from, slot - 1)) slots.push(slot)
+  return { slots, from, to }
 }
 
 interface Mark { readonly slot: number; readonly head: Head; readonly away: boolean; readonly other: string }
@@ -104,10 +110,10 @@ async function finish(moving: Moving, slot: number): Promise<void> {
   // The target may be known by an id that is a replica's now: its shard has the keys.
   const goal = marks.find(({ head, away }) => away && head === owner)
   const to = (goal && headWith(moving, goal.other)) ?? marks.find(({ away, head }) => !away && head !== owner)?.head ?? owner
-  if (to !== owner) return moveSlot(moving, slot, owner, to)
-  await tell(owner, ['SETSLOT', slot, 'STABLE'])
-  await publish(moving, slot, owner)
-  for (const { head, away } of marks) if (head !== owner && !away) await tell(head, ['SETSLOT', slot, 'STABLE'])
+  if (to !== owner) return moveSlots(moving, [slot], owner, to)
+  await tell(owner, [slot], 'STABLE')
+  await publish(moving, [slot], owner)
+  for (const { head, away } of marks) if (head !== owner && !away) await tell(head, [slot], 'STABLE')
 }
 
 /** The master of the shard that a node of this id is of; everybody knows everybody by now. */
@@ -117,34 +123,39 @@ function headWith({ heads }: Moving, id: string): Head | undefined {
 }
 
 /**
- * As redis-cli does it. From the first step on a client that asks the owner for a key that it has not is sent to the
- * target; so when the owner has no key left, it will not get one. Each step may be repeated.
+ * As redis-cli does it, but with several slots at each step. From the first step on a client that asks the owner for a key
+ * that it has not is sent to the target; so when the owner has no key left, it will not get one. Each step may be repeated.
  */
-async function moveSlot(moving: Moving, slot: number, from: Head, to: Head): Promise<void> {
-  await tell(to, ['SETSLOT', slot, 'IMPORTING', from.id])
+async function moveSlots(moving: Moving, slots: readonly number[], from: Head, to: Head): Promise<void> {
+  await tell(to, slots, 'IMPORTING', from.id)
   checkpoint('engine.importing')
   const redis = from.view.session!.redis
-  // One write each, in this order: what is looked for is looked for after what is done.
-  let [, keys] = await Promise.all([tell(from, ['SETSLOT', slot, 'MIGRATING', to.id]), keysIn(redis, slot, moving.batch)])
+  // Sent together, done in this order: what is looked for is looked for after what is done.
+  const [, found] = await Promise.all([tell(from, slots, 'MIGRATING', to.id), Promise.all(slots.map((slot) => keysIn(redis, slot, moving.batch)))])
   checkpoint('engine.migrating')
-  while (keys.length > 0) [, keys] = await Promise.all([sendKeys(moving, from, to, keys), keysIn(redis, slot, moving.batch)])
+  for (const [n, slot] of slots.entries()) {
+    // One after another, so that both nodes serve in between.
+    for (let keys = found[n]!; keys.length > 0;) [, keys] = await Promise.all([sendKeys(moving, from, to, keys), keysIn(redis, slot, moving.batch)])
+  }
   // The target first: its own epoch makes its word the last one, so that never nobody owns the slot.
-  await tell(to, ['SETSLOT', slot, 'NODE', to.id])
+  await tell(to, slots, 'NODE', to.id)
   checkpoint('engine.taken')
-  await tell(from, ['SETSLOT', slot, 'NODE', to.id])
+  await tell(from, slots, 'NODE', to.id)
   checkpoint('engine.given')
-  await publish(moving, slot, to, from)
-  moving.owners[slot] = to
-  moving.counts.set(from, moving.counts.get(from)! - 1)
-  moving.counts.set(to, moving.counts.get(to)! + 1)
+  await publish(moving, slots, to, from)
+  for (const slot of slots) moving.owners[slot] = to
+  moving.counts.set(from, moving.counts.get(from)! - slots.length)
+  moving.counts.set(to, moving.counts.get(to)! + slots.length)
 }
 
 /** Tells the masters that had no part in it; gossip would tell them later, and clients that ask them meanwhile go a longer way. */
-async function publish({ heads }: Moving, slot: number, owner: Head, except?: Head): Promise<void> {
-  await Promise.all(heads.filter((head) => head !== owner && head !== except).map((head) => tell(head, ['SETSLOT', slot, 'NODE', owner.id])))
+async function publish({ heads }: Moving, slots: readonly number[], owner: Head, except?: Head): Promise<void> {
+  await Promise.all(heads.filter((head) => head !== owner && head !== except).map((head) => tell(head, slots, 'NODE', owner.id)))
 }
 
-async function tell({ view }: Head, command: readonly (string | number)[]): Promise<void> { await all(view.session!.redis, [['CLUSTER', ...command]]) }
+async function tell({ view }: Head, slots: readonly number[], ...what: readonly string[]): Promise<void> {
+  await all(view.session!.redis, slots.map((slot) => ['CLUSTER', 'SETSLOT', slot, ...what]))
+}
 
 type Redis = NonNullable<ClusterView['session']>['redis']
 
@@ -163,11 +174,10 @@ async function sendKeys(moving: Moving, from: Head, { view: { node } }: Head, ke
 }
 
 /** A customer loads a function into every master, and cannot know of one that joins later. Redis has them from 7.0 on. */
-async function shareFunctions({ heads, counts }: Moving): Promise<void> {
-  const [fresh, old] = [heads.filter((head) => counts.get(head) === 0), heads.find((head) => counts.get(head)! > 0)!]
-  if (fresh.length === 0 || Number(old.view.info('redis_version')?.split('.')[0]) < 7) return
-  const dump = await old.view.session!.redis.callBuffer('FUNCTION', 'DUMP') as Buffer
-  await Promise.all(fresh.map((head) => head.view.session!.redis.call('FUNCTION', 'RESTORE', dump, 'REPLACE')))
+async function shareFunctions({ view }: Head, to: Head): Promise<void> {
+  if (Number(view.info('redis_version')?.split('.')[0]) < 7) return
+  const dump = await view.session!.redis.callBuffer('FUNCTION', 'DUMP') as Buffer
+  await to.view.session!.redis.call('FUNCTION', 'RESTORE', dump, 'REPLACE')
   checkpoint('engine.functions')
 }
 
