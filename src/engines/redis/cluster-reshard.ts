@@ -13,9 +13,9 @@ export type Shards = readonly (readonly [shard: number, members: readonly Cluste
 const workForMs = 200
 /** What is said to a node is mostly waited for: several slots at once take hardly longer than one, and a few open ones cost a client a redirection. */
 const slotsAtOnce = 16
-/** MIGRATE keeps both of its nodes from serving, so a batch is made to take about this long at most. */
+/** MIGRATE keeps both of its nodes from serving, so batches grow from one key as long as they take less than this. */
 const batchAtMostMs = 20
-const batchKeys = { first: 10, most: 100 }
+const batchKeys = { first: 1, most: 100 }
 /** For how long nothing may move between the two nodes. Less than a session waits for an answer, so that MIGRATE ends first. */
 const stallMs = 1500
 
