@@ -151,6 +151,14 @@ describe('an instance of several nodes', { concurrency: false }, () => {
     redis.disconnect()
   })
 
+  test('RUNNING means that the replica has confirmed what its master sent, although nobody wrote', async () => {
+    const made = await create(server, 'heard', 2)
+    const redis = client(made)
+    const said = /slave0:.*state=online,offset=(\d+)/.exec(await redis.info('replication'))
+    assert.ok(Number(said?.[1]) > 0, `the replica has said nothing yet: ${said?.[0]}`)
+    redis.disconnect()
+  })
+
   test('a dry run makes the same checks, tells a plan, and touches nothing', async () => {
     const made = await create(server, 'only-asked', 2)
     const id = made.instance_id
@@ -172,7 +180,7 @@ describe('an instance of several nodes', { concurrency: false }, () => {
     const order = (name: string): string[] => plans[name].nodes.map((node: any) => `${node.number} ${node.role}`)
     assert.deepEqual([order('restart'), order('soft_restart'), order('extend')], [['0 master', '1 replica'], ['1 replica', '0 master'], ['2 replica', '3 replica', '0 master', '1 replica']])
     assert.match(plans['soft_restart'].nodes[1].what, /^hands its role over to node 1, then/)
-    assert.deepEqual([plans['soft_restart'].gap.to_ms, plans['delete'].gap.to_ms, plans['extend'].gap.to_ms], [50, null, 0])
+    assert.deepEqual([plans['soft_restart'].gap.to_ms, plans['delete'].gap.to_ms, plans['extend'].gap.to_ms], [300, null, 0])
     assert.match(plans['flush'].data_at_risk, /^Every key/)
     assert.match(plans['restart'].data_at_risk, /^Kept/)
     const v1 = await server.call('dcs', 'PUT', `/v1.0/${server.project}/instances/status?dry_run=true`, { action: 'restart', instances: [single] })

@@ -15,7 +15,7 @@ const pauseBeforeLaunchMs = [0, 250, 1000]
 const lookAgainMs = 4
 /** One that takes long is looked at less often: what that adds is a small part of what it took, and the looks of sixteen starts at once are no load. */
 const lookAgainPart = 0.15
-const lookAgainAtMostMs = 25
+const lookAgainAtMostMs = 50
 /** What keeps dying is not started yet, and the others are looked after meanwhile: one of them may die as well. */
 const lookWhileNotBeforeMs = 250
 

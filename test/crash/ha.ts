@@ -1,170 +1,13 @@
-/** What is done to a master with its replicas while four clients write, and what must be true afterwards. */
+/** What is done to a master with its replicas while four clients write, and what may happen in the middle of it. */
 import assert from 'node:assert/strict'
-import { createHash } from 'node:crypto'
-import { Redis } from 'ioredis'
 import { existsSync } from 'node:fs'
-import { client, isAlive, listeners, nodePid, password, redisBody, sleep, starts, until, type Answer, type Server } from '../support/server.ts'
+import { atMostOne, flavor, haGround, haGroundOf, intact, lost, oneWriter, rolesOf, sameData, startsOf, whole, type HaGround } from './ha-ground.ts'
+import { client, isAlive, nodePid, redisBody, sleep, until, type Answer, type Server } from '../support/server.ts'
 import { once, type Ground, type Scenario } from './scenarios.ts'
-import { watch, type Door, type Watch } from './watch.ts'
 import type { Blow } from './sweep.ts'
-
-export interface HaGround extends Ground {
-  readonly ids: readonly string[]
-  readonly doors: readonly Door[]
-  readonly startsOf: readonly number[]
-  readonly watch: Watch
-  /** Ordinals by what the nodes were when it began. */
-  readonly master: number
-  readonly replicas: readonly number[]
-}
-
-/** A frozen node is killed after 10 s when an operation looks at it, and found within 40 s otherwise. */
-const wholeWithinMs = 75_000
-const flavor = (nodes: number): object => ({ spec_code: `redis.ha.xu1.tiny.r${nodes}.128` })
-/** The instance of each server that goes from point to point. */
-const kept = new WeakMap<Server, string>()
-
-/** An instance with data, a watch on it, and every node known. */
-export async function haGround(server: Server, nodes: number): Promise<HaGround> {
-  const id = kept.get(server) ?? await server.createRedis('replicated', flavor(nodes))
-  kept.set(server, id)
-  return await haGroundOf(server, id, nodes)
-}
-
-async function haGroundOf(server: Server, id: string, nodes: number): Promise<HaGround> {
-  const instance = await server.running('dcs', id)
-  const ordinals = Array.from({ length: nodes }, (_, n) => n)
-  const doors = await doorsOf(server, instance)
-  const roles = await until('every node to answer', async () => { const found = await rolesOf(doors); return found.size === nodes && found })
-  const redis = client(instance)
-  await redis.flushall()
-  await redis.set('before', 'yes')
-  await redis.select(3)
-  await redis.set('before', 'yes')
-  redis.disconnect()
-  const watched = watch({ host: instance.ip, port: instance.port }, doors)
-  await until('writes', () => watched.acked() > 20)
-  const pids = ordinals.map((n) => nodePid(server.home, id, n))
-  const master = ordinals.find((n) => roles.get(pids[n]!) === 'master')!
-  return {
-    id, instance, keep: true, starts: 0, pid: pids[master]!, ids: ordinals.map((n) => `${id}-${n}`), doors, startsOf: ordinals.map((n) => startsOf(server, id, n)),
-    watch: watched, master, replicas: ordinals.filter((n) => n !== master), end: () => watched.stop(),
-  }
-}
-
-function startsOf(server: Server, id: string, n: number): number { return starts(server.home, id, /Redis is starting/g, n) }
-
-/** Wherever a node may listen: the instance's address, each node's own, and what they listen on now, among it the readers' address. */
-async function doorsOf(server: Server, instance: any): Promise<Door[]> {
-  const { nodes } = (await server.call('console', 'GET', '/v1/nodes')).json
-  const mine = nodes.filter((node: any) => node.instance_id === instance.instance_id)
-  const own = mine.map((node: any): Door => ({ host: node.address, port: node.ports.service }))
-  const all = [{ host: instance.ip, port: instance.port }, ...own, ...mine.flatMap((node: any) => listeners(node.pid))]
-  return [...new Map(all.map((door) => [`${door.host}:${door.port}`, door])).values()]
-}
-
-async function withDoor<T>(door: Door, work: (redis: Redis) => Promise<T>): Promise<T | null> {
-  const redis = new Redis({ ...door, password, protocol: 2, lazyConnect: true, enableReadyCheck: false, retryStrategy: () => null, maxRetriesPerRequest: 0, connectTimeout: 500, commandTimeout: 2000, disableClientInfo: true })
-  redis.on('error', () => {})
-  try { await redis.connect(); return await work(redis) } catch { return null } finally { redis.disconnect() }
-}
-
-/** The role of each process that answers behind one of the doors. */
-async function rolesOf(doors: readonly Door[]): Promise<Map<number, string>> {
-  const found = new Map<number, string>()
-  await Promise.all(doors.map((door) => withDoor(door, async (redis) => {
-    const info = await redis.info()
-    found.set(Number(/process_id:(\d+)/.exec(info)![1]), /role:(\w+)/.exec(info)![1]!)
-  })))
-  return found
-}
-
-/** While nobody decides anything: at most one is master. */
-async function atMostOne(ground: HaGround): Promise<void> {
-  const masters = [...await rolesOf(ground.doors)].filter(([, role]) => role === 'master')
-  assert.ok(masters.length <= 1, `processes ${masters.map(([pid]) => pid).join(' and ')} are masters while the control plane is dead`)
-}
-
-/** One sum over all keys and values of a database. */
-async function digestOf(redis: Redis, database: number): Promise<string> {
-  await redis.select(database)
-  const keys = (await redis.keys('*')).toSorted()
-  const values = keys.length > 0 ? await redis.mget(keys) : []
-  return `${keys.length} ${createHash('sha1').update(JSON.stringify([keys, values])).digest('hex')}`
-}
-
-/** Every node answers, one of them is master and takes writes, and all have the same data. */
-async function whole(server: Server, ground: HaGround): Promise<void> {
-  await until(`${ground.id} to be whole`, async () => {
-    const { json } = await server.dcs('GET', `/instances/${ground.id}`)
-    assert.equal(json?.status, 'RUNNING', `status ${json?.status}`)
-    const open = (await server.call('console', 'GET', `/v1/operations?open=true&instance=${ground.id}`)).json.operations
-    assert.equal(open.length, 0, `${open[0]?.action} is open: ${open[0]?.progress}`)
-    const roles = await rolesOf(ground.doors)
-    const pids = ground.ids.map((_, n) => nodePid(server.home, ground.id, n))
-    assert.deepEqual(pids.map((pid) => roles.get(pid) ?? 'silent').toSorted(), ['master', ...ground.replicas.map(() => 'slave')])
-    return true
-  }, wholeWithinMs, 50)
-}
-
-async function sameData(server: Server, ground: HaGround, databases: readonly number[] = [0, 3]): Promise<void> {
-  await until('equal data', async () => {
-    const sums = new Map<number, string>()
-    await Promise.all(ground.doors.map((door) => withDoor(door, async (redis) => {
-      const pid = Number(/process_id:(\d+)/.exec(await redis.info('server'))![1])
-      const parts: string[] = []
-      for (const database of databases) parts.push(await digestOf(redis, database))
-      sums.set(pid, parts.join())
-    })))
-    const all = ground.ids.map((_, n) => sums.get(nodePid(server.home, ground.id, n)) ?? 'silent')
-    assert.equal(new Set(all).size, 1, `the nodes have ${all.join(' and ')}`)
-    return true
-  }, 10_000, 50)
-}
-
-/** Which processes take a write, each asked wherever it may listen; and the instance's address leads to that one. */
-async function oneWriter(ground: HaGround): Promise<void> {
-  const takers = new Set<number>()
-  const through = await Promise.all(ground.doors.map((door) => withDoor(door, async (redis) => {
-    const pid = Number(/process_id:(\d+)/.exec(await redis.info('server'))![1])
-    const took = await redis.set('probe', '2').then(() => true, () => false)
-    if (took) takers.add(pid)
-    return took
-  })))
-  assert.equal(takers.size, 1, `processes ${[...takers].join(' and ')} take writes`)
-  assert.equal(through[0], true, 'the address of the instance takes no write')
-}
-
-/** Keys of acknowledged writes that are not there. */
-async function lost(ground: HaGround): Promise<string[]> {
-  const redis = client(ground.instance)
-  const gone: string[] = []
-  for (const keys of ground.watch.keys) {
-    if (keys.length === 0) continue
-    const values = await redis.mget([...keys])
-    gone.push(...keys.filter((_, n) => values[n] === null))
-  }
-  redis.disconnect()
-  return gone
-}
-
-/** All that must be true of a replicated instance whatever was done to it. Answers how many acknowledged writes are gone. */
-async function intact(server: Server, ground: HaGround): Promise<number> {
-  await whole(server, ground)
-  const before = ground.watch.acked()
-  await until('writes to go on', () => ground.watch.acked() > before + 8, 10_000)
-  await ground.watch.stop()
-  await sameData(server, ground)
-  await oneWriter(ground)
-  assert.deepEqual(ground.watch.rivals(), [])
-  const instance = (await server.dcs('GET', `/instances/${ground.id}`)).json
-  assert.equal(`${instance.ip}:${instance.port}`, `${ground.instance.ip}:${ground.instance.port}`)
-  return (await lost(ground)).length
-}
 
 const as = (ground: Ground): HaGround => ground as HaGround
 
-/** `losing`: whether replication after the confirmation may lose the last writes of a master that was hit. */
 function scenario(name: string, nodes: number, more: Pick<Scenario, 'act'> & { readonly after?: (server: Server, ground: HaGround, accepted: boolean, struck: string | null) => Promise<void> }): Scenario {
   return {
     name: `redis ha r${nodes} ${name}`, service: 'dcs', prepare: (server) => haGround(server, nodes), act: more.act,
@@ -237,16 +80,24 @@ const flush = (nodes: number): Scenario => ({
 })
 
 const resize = (name: string, from: number, to: number): Scenario => ({
-  ...scenario(`${name} to ${to} nodes`, from, { act: (server, { id }) => server.dcs('POST', `/instances/${id}/resize`, { ...flavor(to), new_capacity: 0.125, change_type: to > from ? 'createReplication' : 'deleteReplication' }) }),
+  ...scenario(`${name} to ${to} nodes`, from, {
+    async act(server, { id }) {
+      const { json } = to < from ? await server.dcs('GET', `/instances/${id}/logical-nodes`) : { json: null }
+      const leaving = json?.nodes?.find((node: any) => node.node_type !== 'master')?.node_id
+      return server.dcs('POST', `/instances/${id}/resize`, {
+        ...flavor(to), new_capacity: 0.125, ...to > from ? { change_type: 'createReplication', available_zones: ['eu-de-01'] } : { change_type: 'deleteReplication', node_list: [leaving] },
+      })
+    },
+  }),
   // It changes the number of nodes: each point needs an instance of its own.
   prepare: async (server) => ({ ...await haGroundOf(server, await server.createRedis('resized', flavor(from)), from), keep: false }),
   async verify(server, ground, accepted) {
     const instance = await server.running('dcs', ground.id)
     await as(ground).watch.stop()
     if (accepted) assert.equal(instance.replica_count, to)
-    const grown = { ...await haGroundOf(server, ground.id, instance.replica_count) }
-    await grown.watch.stop()
-    assert.deepEqual(await lost({ ...as(ground) }), [], 'acknowledged writes are lost')
+    const now = await haGroundOf(server, ground.id, instance.replica_count, { fresh: false })
+    const gone = await intact(server, now).finally(now.end)
+    assert.equal(gone + (await lost(as(ground))).length, 0, 'acknowledged writes are lost')
   },
 })
 

@@ -22,6 +22,8 @@ export interface Watch {
   firstAfter(at: number): number | null
   /** The longest time between two acknowledged writes of one client since then. */
   longestGap(since: number): number
+  /** The longest time in which nobody's write was acknowledged since then. */
+  addressGap(since: number): number
   /** Ends all of it. Afterwards the rest can be asked. */
   stop(): Promise<void>
   /** Keys of acknowledged writes, by writer, in their order. */
@@ -77,6 +79,7 @@ export function watch(service: Door, doors: readonly Door[], { everyMs = writeEv
       return firsts.length > 0 ? Math.min(...firsts) : null
     },
     longestGap: (since) => Math.max(...times.map((when) => longest(when, since))),
+    addressGap: (since) => longest(times.flat().toSorted((a, b) => a - b), since),
     async stop() {
       stopped = true
       stopWriting()

@@ -23,8 +23,7 @@ export interface Target {
 
 export interface Session {
   readonly redis: Redis
-  /** The door that it was found behind. */
-  readonly door: Endpoint
+  readonly identity: Identity
   /** INFO at the start of the session. */
   readonly info: Info
   /** The error that PING was answered with: loading, or a disk that takes no writes. */
@@ -66,16 +65,54 @@ async function knock(door: Endpoint, { identity, password }: Target, options: Se
   redis.on('error', (error) => { failure ??= error })
   try {
     await redis.connect()
-    // Together: every answer costs both sides a turn.
-    const [[failed, text], [refusal]] = await redis.pipeline().info().ping().exec() as [[Error | null, string], [Error | null]]
-    if (failed) throw failed
-    const info = readInfo(text)
+    const { info, refusal } = await greet(redis)
     if (Number(info('process_id')) !== identity.pid) throw new Error(`another server (process ${info('process_id')}) answers on ${door.address}:${door.port}, ours is process ${identity.pid}`)
-    return { redis, door, info, refusal }
+    return { redis, identity, info, refusal }
   } catch (error) {
     redis.disconnect()
     throw failure ?? error
   }
+}
+
+/** Together: every answer costs both sides a turn. */
+async function greet(redis: Redis): Promise<Pick<Session, 'info' | 'refusal'>> {
+  const [[failed, text], [refusal]] = await redis.pipeline().info().ping().exec() as [[Error | null, string], [Error | null]]
+  if (failed) throw failed
+  return { info: readInfo(text), refusal }
+}
+
+/** Long enough for the next look of whoever looks often; nobody's connection stands idle for longer. */
+const keptMs = 500
+/** By process: a connection ends at the process that it began at, whatever listens there by now. */
+const kept = new Map<string, { readonly session: Session; readonly end: NodeJS.Timeout }>()
+const keyOf = ({ pid, startedAt }: Identity): string => `${pid} ${startedAt}`
+
+/** Like openSession, by a connection that was kept, where there is one: under load, opening one takes longer than what is asked on it. */
+export async function resumeSession(target: Target): Promise<Session> {
+  const key = keyOf(target.identity)
+  const found = kept.get(key)
+  if (!found) return openSession(target)
+  kept.delete(key)
+  clearTimeout(found.end)
+  const { redis } = found.session
+  if (redis.status !== 'ready') return openSession(target)
+  try { return { ...found.session, ...await greet(redis) } } catch (error) {
+    redis.disconnect()
+    // Closed under our hands, by a CLIENT KILL say: the server may be as well as ever.
+    if (/closed/i.test((error as Error).message)) return openSession(target)
+    throw error
+  }
+}
+
+/** Keeps the connection for the next look at the same process, or ends it. */
+export function keepSession(session: Session): void {
+  const key = keyOf(session.identity)
+  if (session.redis.status !== 'ready' || kept.has(key)) return session.redis.disconnect()
+  const end = setTimeout(() => {
+    kept.delete(key)
+    session.redis.disconnect()
+  }, keptMs)
+  kept.set(key, { session, end })
 }
 
 /** Sends commands in one write, in this order, and answers what each was answered; the first error is thrown. */

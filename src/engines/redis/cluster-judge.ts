@@ -1,5 +1,6 @@
 /** Whether a Redis Cluster is what was ordered: all slots, seen alike by everybody, and every replica beside its master. */
-import { byShard, headOf, isFed, isOwner, isSynced, placeOf, shardsOf, size, slotCount, type ClusterView } from './cluster-views.ts'
+import { byShard, headOf, isFed, isOwner, placeOf, shardsOf, size, slotCount, type ClusterView } from './cluster-views.ts'
+import { isLinked } from './seen.ts'
 import type { NodeHealth } from '../../core/engine.ts'
 import type { Ground } from './topology.ts'
 
@@ -49,7 +50,7 @@ function inShards(views: readonly ClusterView[], shards: ReadonlyMap<string, num
     progress(`master of shard ${shard}`, master.node.id)
     for (const view of members.filter((one) => one !== master)) {
       if (view.me!.master !== master.me!.id) return `node ${view.node.ordinal} does not follow the master of shard ${shard}, node ${master.node.ordinal}`
-      if (!isSynced(view)) {
+      if (!isLinked(view)) {
         const copying = view.info('master_sync_in_progress') === '1'
         progress(copying ? 'copying the data from the master' : 'connecting to the master', view.node.id)
         return `node ${view.node.ordinal} is ${copying ? 'copying the data from the master' : 'not connected to the master'}`

@@ -8,7 +8,8 @@ import { checkpoint } from '../../core/checkpoint.ts'
 import { all } from './client.ts'
 import { answering, judgeCluster } from './cluster-judge.ts'
 import { fitMemory, spread, uneven, type Shards } from './cluster-reshard.ts'
-import { busPort, byShard, closeCluster, copied, headOf, isOwner, isSynced, lookAtCluster, masterGrant, ownerOf, placeOf, shardGrant, shardsOf, slotCount, type ClusterView } from './cluster-views.ts'
+import { busPort, byShard, copied, headOf, isOwner, lookAtCluster, masterGrant, ownerOf, placeOf, shardGrant, shardsOf, slotCount, type ClusterView } from './cluster-views.ts'
+import { closeAll, isLinked } from './seen.ts'
 import { takeSlots } from './cluster-takeover.ts'
 import { endHung, hangsAfterMs } from './hung.ts'
 import type { NodeHealth } from '../../core/engine.ts'
@@ -58,7 +59,7 @@ export async function arrange(ground: Ground): Promise<NodeHealth> {
     if (readyAt !== null) await fitMemory(views, Math.floor(spec.memoryBytes / spec.shards), 'less')
     await known()
     return health
-  } finally { closeCluster(views) }
+  } finally { closeAll(views) }
 }
 
 async function record(ground: Ground, grants: Grants, more: Grants): Promise<Grants> {
@@ -155,7 +156,7 @@ async function gather(ground: Ground, views: readonly ClusterView[], shards: Sha
   // be asked is something. More than there are, or the master would not ask.
   await Promise.all(shards.map(async ([, members]) => {
     const owner = headOf(members)
-    if (owner?.info('master_repl_offset') === '0' && members.some(isSynced)) await owner.session!.redis.wait(members.length, 1)
+    if (owner?.info('master_repl_offset') === '0' && members.some(isLinked)) await owner.session!.redis.wait(members.length, 1)
   }))
   return null
 }

@@ -3,7 +3,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { checkpoint } from '../../core/checkpoint.ts'
 import { all, readInfo } from './client.ts'
 import { TerminalError } from '../../core/operation.ts'
-import { byShard, closeCluster, copied, isOwner, isSynced, lookAtCluster, shardsOf, type ClusterView } from './cluster-views.ts'
+import { byShard, copied, isOwner, lookAtCluster, shardsOf, type ClusterView } from './cluster-views.ts'
+import { closeAll, isLinked } from './seen.ts'
 import { takeSlots } from './cluster-takeover.ts'
 import type { Redis } from 'ioredis'
 import type { Ground } from './topology.ts'
@@ -32,7 +33,7 @@ export async function choose(ground: Ground, behind: readonly NodeRecord[]): Pro
       if (owner) return members.length === 1 ? owner.node : await handOver(ground, shard, owner, members)
     }
     return 'a node that is behind does not answer'
-  } finally { closeCluster(views) }
+  } finally { closeAll(views) }
 }
 
 /**
@@ -45,7 +46,7 @@ export async function choose(ground: Ground, behind: readonly NodeRecord[]): Pro
  * and lost); so it is killed while it is paused, which costs nothing: the replica has all of its data.
  */
 async function handOver(ground: Ground, shard: number, owner: ClusterView, members: readonly ClusterView[]): Promise<string> {
-  const next = members.filter((view) => view !== owner && isSynced(view) && view.me?.master === owner.me!.id).toSorted((a, b) => copied(b) - copied(a))[0]
+  const next = members.filter((view) => view !== owner && isLinked(view) && view.me?.master === owner.me!.id).toSorted((a, b) => copied(b) - copied(a))[0]
   if (!next) return `no replica of shard ${shard} is up to date yet`
   ground.progress(`hands over to node ${next.node.ordinal}`, owner.node.id)
   const [from, to] = [owner.session!.redis, next.session!.redis]
@@ -106,5 +107,5 @@ export async function vacate(ground: Ground, leaving: readonly NodeRecord[]): Pr
     }))
     checkpoint('engine.forgotten')
     return { ok: true }
-  } finally { closeCluster(views) }
+  } finally { closeAll(views) }
 }

@@ -1,8 +1,8 @@
 /** What the nodes of a Redis Cluster are now, each seen through one open session, and what each of them believes of the others. */
-import { all, openSession, type Info, type Session } from './client.ts'
+import { all } from './client.ts'
+import { meetAll, type Seen } from './seen.ts'
 import type { Ground } from './topology.ts'
 import type { Instance, NodeRecord } from '../../core/instance.ts'
-import type { NodeState } from '../../core/runtime.ts'
 
 /** All of the key space. */
 export const slotCount = 16_384
@@ -28,17 +28,7 @@ export interface Peer {
 }
 export type Range = readonly [first: number, last: number]
 
-export interface ClusterView {
-  readonly node: NodeRecord
-  readonly state: NodeState
-  readonly running: boolean
-  /** Null: it does not run, or does not answer. */
-  readonly session: Session | null
-  /** Why there is no session. */
-  readonly silence: string
-  /** Whether it said something, be it only that a script keeps it busy: it does not hang. */
-  readonly answers: boolean
-  readonly info: Info
+export interface ClusterView extends Seen {
   /** Everybody that it knows, itself included; empty while it is silent or loading. */
   readonly peers: readonly Peer[]
   readonly me: Peer | null
@@ -53,31 +43,15 @@ export function busPort({ ports }: Pick<NodeRecord, 'ports'>): number { return p
 /** How the others write where this node is. */
 export function placeOf(node: NodeRecord): string { return `${node.address}:${node.ports['service']}@${busPort(node)}` }
 
-export async function lookAtCluster(ground: Ground): Promise<ClusterView[]> {
-  return Promise.all(ground.nodes.map((node) => lookAt(ground, node)))
-}
+const unheard: Omit<ClusterView, keyof Seen> = { peers: [], me: null, serves: false, masterauth: '' }
 
-export function closeCluster(views: readonly ClusterView[]): void {
-  for (const view of views) view.session?.redis.disconnect()
-}
-
-async function lookAt(ground: Ground, node: NodeRecord): Promise<ClusterView> {
-  const state = ground.states.find((one) => one.id === node.id)!
-  const blank = { node, state, info: (): undefined => undefined, peers: [], me: null, serves: false, masterauth: '' }
-  if (state.phase !== 'running') return { ...blank, running: false, answers: false, session: null, silence: `node ${node.ordinal} does not run` }
-  try {
-    const session = await openSession(ground.reach(node, state))
-    const seen = { ...blank, running: true, answers: true, session, silence: '', info: session.info }
-    if (session.info('loading') !== '0') return seen
-    try {
-      const [lines, about, auth] = await all(session.redis, [['CLUSTER', 'NODES'], ['CLUSTER', 'INFO'], ['CONFIG', 'GET', 'masterauth']]) as [string, string, string[]]
-      const peers = readPeers(lines)
-      return { ...seen, peers, me: peers.find((peer) => peer.flags.includes('myself'))!, serves: about.includes('cluster_state:ok'), masterauth: auth[1]! }
-    } catch (error) {
-      session.redis.disconnect()
-      throw error
-    }
-  } catch (error) { return { ...blank, running: true, answers: (error as Error).name === 'ReplyError', session: null, silence: `node ${node.ordinal} does not answer: ${(error as Error).message}` } }
+export function lookAtCluster(ground: Ground): Promise<ClusterView[]> {
+  return meetAll(ground, unheard, async ({ redis, info }) => {
+    if (info('loading') !== '0') return {}
+    const [lines, about, auth] = await all(redis, [['CLUSTER', 'NODES'], ['CLUSTER', 'INFO'], ['CONFIG', 'GET', 'masterauth']]) as [string, string, string[]]
+    const peers = readPeers(lines)
+    return { peers, me: peers.find((peer) => peer.flags.includes('myself'))!, serves: about.includes('cluster_state:ok'), masterauth: auth[1]! }
+  })
 }
 
 /** Reads CLUSTER NODES: id, host:port@bus, flags, master, ping, pong, epoch, link, slots. */
@@ -94,8 +68,6 @@ export function readPeers(text: string): Peer[] {
 
 export const isOwner = (peer: Peer | null): boolean => peer !== null && peer.master === null && peer.slots.length > 0
 export const size = (slots: readonly Range[]): number => slots.reduce((sum, [first, last]) => sum + last - first + 1, 0)
-/** A replica that has all that its master has, but for what is on its way. */
-export const isSynced = (view: ClusterView): boolean => view.info('role') === 'slave' && view.info('master_link_status') === 'up' && view.info('master_sync_in_progress') === '0'
 /**
  * Whether its master sends it what it writes. A link is up as soon as everything was copied, but a master waits for the
  * replica's first word after that, up to a second, and what it acknowledges meanwhile is nowhere else.

@@ -2,7 +2,8 @@
 import { choose, vacate } from './cluster-roll.ts'
 import { arrange } from './cluster-roles.ts'
 import { answering, judgeCluster } from './cluster-judge.ts'
-import { busPort, byShard, closeCluster, lookAtCluster, masterGrant, nodeTimeoutMs, ownerOf, shardsOf, slotCount } from './cluster-views.ts'
+import { busPort, byShard, lookAtCluster, masterGrant, nodeTimeoutMs, ownerOf, shardsOf, slotCount } from './cluster-views.ts'
+import { closeAll } from './seen.ts'
 import { all } from './client.ts'
 import { copying } from './replication.ts'
 import type { Endpoint } from '../../core/instance.ts'
@@ -30,7 +31,7 @@ export const cluster: Topology = {
   withheld: `-cluster ${['slots', 'shards', 'nodes', 'info', 'myid', 'keyslot', 'countkeysinslot', 'getkeysinslot', 'replicas', 'slaves', 'links', 'count-failure-reports', 'help'].map((name) => `+cluster|${name}`).join(' ')}`,
   async probe(ground) {
     const views = await lookAtCluster(ground)
-    try { return judgeCluster(ground, views) } finally { closeCluster(views) }
+    try { return judgeCluster(ground, views) } finally { closeAll(views) }
   },
   roles({ spec, grants }, nodes) {
     const shards = shardsOf({ spec, grants }, nodes)
@@ -53,7 +54,7 @@ export const cluster: Topology = {
         if (!owner) throw new Error(`nobody owns the slots of shard ${shard}`)
         return { node: owner.node, replicas: members.length - 1, key: await keyFor(owner, key) }
       }))
-    } finally { closeCluster(views) }
+    } finally { closeAll(views) }
   },
 }
 

@@ -8,10 +8,14 @@ import { TerminalError } from '../../core/operation.ts'
 import { account, all } from './client.ts'
 import { handOver } from './handover.ts'
 import { endHung, hangsAfterMs, hangsAloneAfterMs } from './hung.ts'
-import { close, copyFrom, descendsFrom, holds, isLinked, isMaster, judge, leave, lookAgain, lookAtAll, move, offsetOf, take, type NodeView } from './views.ts'
+import { copyFrom, descendsFrom, holds, isMaster, judge, leave, lookAgain, lookAtAll, move, offsetOf, reaches, take, type NodeView } from './views.ts'
+import { closeAll, isLinked } from './seen.ts'
 import type { Grants, NodeRecord } from '../../core/instance.ts'
 import type { NodeHealth } from '../../core/engine.ts'
 import type { Ground } from './topology.ts'
+
+/** A link that is still up then leads to somebody else, who lives. */
+const readsWithinMs = 200
 
 /** By which a replica's priority is kept among the grants; 0: never a master, 100 unless said. */
 export const priorityGrant = (nodeId: string): string => `priority ${nodeId}`
@@ -25,8 +29,24 @@ export async function arrange(ground: Ground): Promise<NodeHealth> {
     // Written anew after every copy, and until it is, the node has nothing of it on disk: it refuses to stop, and as a
     // master that is killed it would come back without data. Only after a fresh look: INFO of less says nothing of it.
     const unwritten = views.find((view) => view.node.id !== arranged.grants['master'] && view.info('aof_rewrite_in_progress') !== '0')
-    return health.ok && unwritten ? { ok: false, reason: `node ${unwritten.node.ordinal} is writing what it copied to its append-only file` } : health
-  } finally { close(views) }
+    if (!health.ok) return health
+    const behind = await notFed(views)
+    if (behind) return { ok: false, reason: `node ${behind.node.ordinal} lags behind the master` }
+    return unwritten ? { ok: false, reason: `node ${unwritten.node.ordinal} is writing what it copied to its append-only file` } : health
+  } finally { closeAll(views) }
+}
+
+/**
+ * A replica that hears nothing new. Linked is not enough: after a copy its master keeps back what is written for up to a
+ * second, and all of that would be lost with the master. WAIT for more replicas than there are puts a question for their
+ * offsets into the stream, which shows even where nobody writes.
+ */
+async function notFed(views: readonly NodeView[]): Promise<NodeView | undefined> {
+  const master = views.find(isMaster)!
+  await all(master.session!.redis, [['WAIT', views.length, 1]])
+  await lookAgain(master)
+  for (const view of views) if (view !== master && !await reaches(view, offsetOf(master))) return view
+  return undefined
 }
 
 /** Nodes that may be masters still: each keeps its place among the grants until it is seen to be none. */
@@ -51,6 +71,7 @@ async function arrangeRoles(ground: Ground, views: readonly NodeView[]): Promise
     await record({ ...grants, master: master.node.id })
   }
   if (!master.running && ground.instance.readyAt !== null) {
+    await readToTheEnd(views)
     const next = successor(views, grants)
     if (!next) return { ok: false, reason: `the master, node ${master.node.ordinal}, does not run, and no replica has all of its data` }
     // Durable first: whoever comes after us must not think that the dead one is still to be waited for.
@@ -91,13 +112,25 @@ async function arrangeRoles(ground: Ground, views: readonly NodeView[]): Promise
     const { previous: _, ...kept } = grants
     await record({ ...kept, replid })
   }
-  await Promise.all(others.map((other) => follow(ground, other, master)))
-  // Nothing was ever written, so nothing could be confirmed: a message to nobody is something to send.
-  if (master.info('master_repl_offset') === '0' && others.some(isLinked)) await all(master.session.redis, [['PUBLISH', 'sluice:link', '']])
+  // One that reads its file refuses every change of role until it is done, which is no failure.
+  await Promise.all(others.filter((view) => view.info('loading') !== '1').map((view) => follow(ground, view, master)))
   const missing = views.find((view) => !view.session)
   // One that does not answer may hold the readers' address, and keeps others from listening on it.
   if (!missing?.running) await lendReaders(others, readonly!)
   return missing ? { ok: false, reason: missing.silence } : { ok: true, grants }
+}
+
+/** What a dead master sent has arrived, at least in the kernel; a replica that has seen the end of its link has read all of that. */
+async function readToTheEnd(views: readonly NodeView[]): Promise<void> {
+  const giveUp = Date.now() + readsWithinMs
+  await Promise.all(views.filter((view) => view.session && !isMaster(view)).map(async (view) => {
+    const rest = view.info
+    while (view.info('master_link_status') === 'up' && Date.now() < giveUp) {
+      const now = await lookAgain(view)
+      // The short answer says nothing of loading, which was asked before.
+      view.info = (field) => now(field) ?? rest(field)
+    }
+  }))
 }
 
 /** Whether another one than the granted master should have the role, because that one was not promoted yet and things have changed. */
@@ -160,7 +193,7 @@ export async function vacate(ground: Ground, leaving: readonly NodeRecord[]): Pr
     const going = views.filter((view) => leaving.some((node) => node.id === view.node.id))
     for (const view of going.filter((one) => one.session && holds(one, address))) await move(view, leave(view, address))
     await lendReaders(views.filter((view) => view.session && !going.includes(view)), address)
-  } finally { close(views) }
+  } finally { closeAll(views) }
   // A node that comes later may get the number of one that left, and nothing of its past.
   const gone = leaving.map((node) => priorityGrant(node.id))
   if (gone.some((key) => key in ground.instance.grants)) await ground.grant(Object.fromEntries(Object.entries(ground.instance.grants).filter(([key]) => !gone.includes(key))))
@@ -180,5 +213,5 @@ async function nominate(ground: Ground, but: readonly NodeRecord[]): Promise<str
     }
     await ground.grant(withMaster(grants, next))
     return `handing the master's role over to node ${next.node.ordinal}`
-  } finally { close(views) }
+  } finally { closeAll(views) }
 }

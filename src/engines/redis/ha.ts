@@ -1,7 +1,8 @@
 /** One master, one to four replicas, one address for writers that follows the master, and one for readers. */
 import { arrange, choose, swap, vacate } from './failover.ts'
 import { copying } from './replication.ts'
-import { close, judge, lookAtAll } from './views.ts'
+import { judge, lookAtAll } from './views.ts'
+import { closeAll } from './seen.ts'
 import type { Endpoint } from '../../core/instance.ts'
 import type { Topology } from './topology.ts'
 
@@ -29,7 +30,7 @@ export const ha: Topology = {
   },
   async probe(ground) {
     const views = await lookAtAll(ground)
-    try { return judge(ground, views) } finally { close(views) }
+    try { return judge(ground, views) } finally { closeAll(views) }
   },
   arrange, choose, swap, vacate,
   resizes: ['replicas'],

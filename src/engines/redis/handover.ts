@@ -1,7 +1,8 @@
 /** One master hands its role to a replica while clients write; they see a pause and a reconnect. */
 import { checkpoint } from '../../core/checkpoint.ts'
 import { account, all, readInfo } from './client.ts'
-import { copyFrom, cut, holds, isLinked, isMaster, leave, lookAgain, offsetOf, relisten, take, whereIs, type NodeView } from './views.ts'
+import { copyFrom, cut, holds, isMaster, leave, lookAgain, offsetOf, reaches, relisten, take, whereIs, type NodeView } from './views.ts'
+import { isLinked } from './seen.ts'
 import type { NodeHealth } from '../../core/engine.ts'
 import type { Endpoint } from '../../core/instance.ts'
 import type { Ground } from './topology.ts'
@@ -10,8 +11,6 @@ import type { Ground } from './topology.ts'
 const pauseMs = 3000
 /** What is looked at this long after the pause began is looked at again: writes may have begun anew. */
 const freshForMs = pauseMs / 2
-/** A replica that is linked has everything within a millisecond or two; one that has not goes on lagging while clients wait. */
-const levelWithinMs = 200
 
 /**
  * After each step at most one of the two can take a write: the old one leaves the address, loses its clients and is a
@@ -46,13 +45,14 @@ export async function handOver(ground: Ground, old: NodeView, next: NodeView): P
       return lags
     }
   }
-  const master = copyFrom(ground, next)
-  await all(from, [['CONFIG', 'SET', 'masteruser', account], ['CONFIG', 'SET', 'masterauth', ground.password], ['REPLICAOF', master.address, master.port]])
+  // Of nobody yet: the new one would refuse it until it is promoted, and it would ask again only after a second.
+  await all(from, [['CONFIG', 'SET', 'masteruser', account], ['CONFIG', 'SET', 'masterauth', ground.password], ['REPLICAOF', old.node.address, 1]])
   checkpoint('engine.demoted')
   // It leaves the readers' address for this one; those that read there are cut, for the address will be another's.
   await relisten(next, [['REPLICAOF', 'NO', 'ONE'], ...holds(next, readonly) ? cut : []], take(next, service), [])
   checkpoint('engine.promoted')
-  await all(from, [['CLIENT', 'UNPAUSE']])
+  const master = copyFrom(ground, next)
+  await all(from, [['REPLICAOF', master.address, master.port], ['CLIENT', 'UNPAUSE']])
   await Promise.all([lookAgain(old), lookAgain(next)])
   await Promise.all([whereIs(old), whereIs(next)])
   return { ok: true }
@@ -62,17 +62,4 @@ export async function handOver(ground: Ground, old: NodeView, next: NodeView): P
 function copyFromOld(ground: Ground, old: NodeView): { readonly address: string; readonly port: number } {
   const service = ground.instance.endpoints['service']!
   return holds(old, service) ? copyFrom(ground, old) : { address: old.node.address, port: old.node.ports['service']! }
-}
-
-/** Whether the replica comes to have so many bytes of the replication stream. */
-async function reaches(next: NodeView, offset: number): Promise<boolean> {
-  const giveUp = performance.now() + levelWithinMs
-  for (;;) {
-    await lookAgain(next)
-    if (!isLinked(next)) return false
-    if (offsetOf(next) >= offset) return true
-    if (performance.now() > giveUp) return false
-    // The rest is on its way; a timer's millisecond would be half of what clients wait.
-    await new Promise(setImmediate)
-  }
 }

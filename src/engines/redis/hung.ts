@@ -1,8 +1,7 @@
 /** A process that runs and answers nothing cannot be told anything; when others have its data, it is better dead. */
 import { checkpoint } from '../../core/checkpoint.ts'
 import type { Ground } from './topology.ts'
-import type { NodeRecord } from '../../core/instance.ts'
-import type { NodeState } from '../../core/runtime.ts'
+import type { Seen } from './seen.ts'
 
 /** A server that answers nothing for this long hangs. A long script answers BUSY after 5 s. */
 export const hangsAfterMs = 10_000
@@ -10,9 +9,6 @@ export const hangsAfterMs = 10_000
 export const hangsAloneAfterMs = 30_000
 /** Since when a process has not answered, by pid. */
 const silentSince = new Map<number, number>()
-
-/** A node as somebody looked at it. */
-export interface Seen { readonly node: NodeRecord; readonly state: NodeState; readonly running: boolean; /** Be it only that a script keeps it busy. */ readonly answers: boolean }
 
 /** Kills what has been silent for longer than it is given. A sentence when one was killed. */
 export async function endHung<T extends Seen>(ground: Ground, views: readonly T[], patienceMs: (view: T) => number): Promise<string | null> {

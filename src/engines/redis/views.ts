@@ -1,52 +1,20 @@
 /** What the nodes of a replicated Redis are now, each seen through one open session. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { checkpoint } from '../../core/checkpoint.ts'
-import { all, openSession, readInfo, type Info, type Session } from './client.ts'
+import { all, readInfo, type Info, type Session } from './client.ts'
+import { isLinked, meetAll, type Seen } from './seen.ts'
 import type { NodeHealth } from '../../core/engine.ts'
 import type { Ground } from './topology.ts'
-import type { Endpoint, NodeRecord } from '../../core/instance.ts'
-import type { NodeState } from '../../core/runtime.ts'
+import type { Endpoint } from '../../core/instance.ts'
 
-export interface NodeView {
-  readonly node: NodeRecord
-  readonly state: NodeState
-  readonly running: boolean
-  /** Null: it does not run, or does not answer. */
-  readonly session: Session | null
-  /** Why there is no session. */
-  readonly silence: string
-  /** Whether it said something, be it only that a script keeps it busy: it does not hang. */
-  readonly answers: boolean
-  /** INFO, as of the last look. */
-  info: Info
+export interface NodeView extends Seen {
   /** Addresses and the port that it listens on. */
   addresses: readonly string[]
   port: number
 }
 
-export async function lookAtAll(ground: Ground): Promise<NodeView[]> {
-  return Promise.all(ground.nodes.map((node) => lookAt(ground, node)))
-}
-
-export function close(views: readonly NodeView[]): void {
-  for (const view of views) view.session?.redis.disconnect()
-}
-
-async function lookAt(ground: Ground, node: NodeRecord): Promise<NodeView> {
-  const state = ground.states.find((one) => one.id === node.id)!
-  const blank = { node, state, info: (): undefined => undefined, addresses: [] as readonly string[], port: 0 }
-  if (state.phase !== 'running') return { ...blank, running: false, answers: false, session: null, silence: `node ${node.ordinal} does not run` }
-  try {
-    const session = await openSession(ground.reach(node, state))
-    try {
-      const view = { ...blank, running: true, answers: true, session, silence: '', info: session.info }
-      await whereIs(view)
-      return view
-    } catch (error) {
-      session.redis.disconnect()
-      throw error
-    }
-  } catch (error) { return { ...blank, running: true, answers: (error as Error).name === 'ReplyError', session: null, silence: `node ${node.ordinal} does not answer: ${(error as Error).message}` } }
+export function lookAtAll(ground: Ground): Promise<NodeView[]> {
+  return meetAll(ground, { addresses: [] as readonly string[], port: 0 }, ({ redis }) => where(redis))
 }
 
 /** Asks again, for what replication alone changes. */
@@ -56,22 +24,25 @@ export async function lookAgain(view: NodeView): Promise<Info> {
 }
 
 export const isMaster = (view: NodeView): boolean => view.info('role') === 'master'
-/** A replica that has all that its master has, but for what is on its way. */
-export const isLinked = (view: NodeView): boolean => view.info('role') === 'slave' && view.info('master_link_status') === 'up' && view.info('master_sync_in_progress') === '0'
-/**
- * Whether the master sends it what it writes. A link is up as soon as everything was copied, but a master waits for the
- * replica's first word after that, up to a second, and what it acknowledges meanwhile is nowhere else.
- */
-export function hears(replica: NodeView, master: NodeView): boolean {
-  const { address, ports } = replica.node
-  for (let n = 0, line = master.info('slave0'); line !== undefined; n += 1, line = master.info(`slave${n}`)) {
-    if (line.includes(`ip=${address},port=${ports['service']},state=online,`)) return Number(/offset=(\d+)/.exec(line)?.[1]) > 0
-  }
-  return false
-}
-
 /** Bytes of the replication stream that it has. */
 export const offsetOf = (view: NodeView): number => Number(view.info(isMaster(view) ? 'master_repl_offset' : 'slave_repl_offset') ?? -1)
+/** A replica that is linked has everything within a millisecond or two; one that has not goes on lagging while clients wait. */
+const levelWithinMs = 200
+const looksAtOnce = 4
+
+/** Whether the replica comes to have so many bytes of the replication stream. */
+export async function reaches(next: NodeView, offset: number): Promise<boolean> {
+  const giveUp = performance.now() + levelWithinMs
+  for (let looks = 1; ; looks += 1) {
+    await lookAgain(next)
+    if (!isLinked(next)) return false
+    if (offsetOf(next) >= offset) return true
+    if (performance.now() > giveUp) return false
+    // The rest is on its way, and a timer's millisecond would be half of what clients wait. What takes longer than that is not spun for: the servers need the processor.
+    await (looks < looksAtOnce ? new Promise(setImmediate) : sleep(1))
+  }
+}
+
 /** Whether its data descends from the master with this replication id: it copied all of it, or is it. */
 export const descendsFrom = (view: NodeView, replid: string | undefined): boolean => replid !== undefined && [view.info('master_replid'), view.info('master_replid2')].includes(replid)
 
@@ -123,10 +94,11 @@ export async function move(view: NodeView, command: readonly (string | number)[]
 }
 
 /** Asks again where it listens. */
-export async function whereIs(view: NodeView): Promise<void> {
-  const [bind, port] = await all(view.session!.redis, [['CONFIG', 'GET', 'bind'], ['CONFIG', 'GET', 'port']]) as [string[], string[]]
-  view.addresses = bind[1]!.split(' ')
-  view.port = Number(port[1])
+export async function whereIs(view: NodeView): Promise<void> { Object.assign(view, await where(view.session!.redis)) }
+
+async function where(redis: Session['redis']): Promise<Pick<NodeView, 'addresses' | 'port'>> {
+  const [bind, port] = await all(redis, [['CONFIG', 'GET', 'bind'], ['CONFIG', 'GET', 'port']]) as [string[], string[]]
+  return { addresses: bind[1]!.split(' '), port: Number(port[1]) }
 }
 
 /** Where replicas find the master: its own address, or on a shared host the instance's, for its own port it has left. */
@@ -138,7 +110,6 @@ export function copyFrom({ instance }: Ground, { node }: NodeView): { readonly a
 /** Roles and links as granted. */
 export function judge({ instance, progress }: Ground, views: readonly NodeView[]): NodeHealth {
   const { service, readonly } = instance.endpoints
-  const granted = views.find((view) => view.node.id === instance.grants['master'])
   for (const view of views) {
     if (!view.session) return { ok: false, reason: view.silence }
     const { ordinal, id } = view.node
@@ -156,10 +127,6 @@ export function judge({ instance, progress }: Ground, views: readonly NodeView[]
       const copying = view.info('master_sync_in_progress') === '1'
       progress(copying ? 'copying the data from the master' : 'connecting to the master', id)
       return { ok: false, reason: `node ${ordinal} is ${copying ? 'copying the data from the master' : 'not connected to the master'}` }
-    }
-    if (!master && granted && !hears(view, granted)) {
-      progress('waiting for the first word of the replica', id)
-      return { ok: false, reason: `node ${ordinal} has copied the data, and its master does not send it more yet` }
     }
     // By this it would be known as a successor. A master takes a new id when its first replica comes, maybe after it was asked.
     if (!descendsFrom(view, instance.grants['replid'])) return { ok: false, reason: `node ${ordinal} follows a replication id that is not on record` }

@@ -1,0 +1,31 @@
+/** Requests to DCS over the wire, and what a refusal looks like there. */
+import assert from 'node:assert/strict'
+import { randomUUID } from 'node:crypto'
+import { after, before } from 'node:test'
+import { ground, projectId, type Ground } from './api-double.ts'
+
+let g: Ground
+let headers: Record<string, string>
+
+/** Brings up a ground of its own for the tests of a file, and tells when it is there. */
+export function dcsGround(ready: (ground: Ground) => void): void {
+  before(async () => {
+    g = await ground()
+    headers = { 'x-auth-token': await g.token(), 'content-type': 'application/json' }
+    ready(g)
+  })
+  after(() => g.listening.close())
+}
+
+export const v2 = `/v2/${projectId}/instances`
+export const send = (method: string, path: string, body?: unknown, more: Record<string, string> = {}) =>
+  g.call('dcs', method, path, { headers: { ...headers, ...more }, ...(body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body) }) })
+export const change = (action: string, instances: unknown, version = 'v2') => send('PUT', `/${version}/${projectId}/instances/status`, { action, instances })
+export const refusedAs = (r: { status: number; json: any }, status: number, code: string) => {
+  assert.equal(r.json?.error_code, code, JSON.stringify(r.json))
+  assert.equal(r.status, status)
+  assert.deepEqual(Object.keys(r.json), ['error_msg', 'error_code', 'error_ext_msg'])
+  assert.equal(r.json.error_ext_msg, null)
+}
+export const wish = (more: object = {}) => ({ name: 'cache-a', engine: 'Redis', engine_version: '6.0', capacity: 0.125, spec_code: 'redis.single.xu1.tiny.128', az_codes: ['eu-de-01'], vpc_id: randomUUID(), subnet_id: randomUUID(), password: 'Abcd1234!', ...more })
+
