@@ -104,9 +104,8 @@ describe('three shards become six', { concurrency: false }, () => {
 
   test('the password of the control plane is in no log', async () => {
     const slow = (await Promise.all(nodes.slice(0, 3).map((node) => tell<[number, number, number, string[]][]>(node, 'SLOWLOG', 'GET', 100_000)))).flat().map(([, , , words]) => words)
-    const moved = slow.filter(([name]) => name!.toUpperCase() === 'MIGRATE')
-    assert.ok(moved.length > 0)
-    assert.ok(moved.every((words) => words[words.indexOf('AUTH2') + 2] === '(redacted)'))
+    assert.ok(slow.some(([name]) => name!.toUpperCase() === 'DUMP'), 'it shows what moved')
+    assert.ok(slow.every((words) => words[0]!.toUpperCase() !== 'MIGRATE'), 'which would carry the password')
     const logs = [server.log(), ...readdirSync(join(server.home, 'nodes')).map((node) => readFileSync(join(server.home, 'nodes', node, 'log'), 'utf8'))]
     assert.ok(logs.every((log) => !/AUTH2/i.test(log)))
   })

@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { checkpoint } from '../../core/checkpoint.ts'
 import { all } from './client.ts'
 import { answering, judgeCluster } from './cluster-judge.ts'
-import { fitMemory, spread, uneven, type Shards } from './cluster-reshard.ts'
+import { beforePromotion, finishGiven, fitMemory, spread, uneven, type Shards } from './cluster-reshard.ts'
 import { busPort, byShard, copied, headOf, isOwner, lookAtCluster, masterGrant, ownerOf, placeOf, shardGrant, shardsOf, slotCount, type ClusterView } from './cluster-views.ts'
 import { closeAll, isLinked } from './seen.ts'
 import { takeSlots } from './cluster-takeover.ts'
@@ -36,7 +36,7 @@ export async function arrange(ground: Ground): Promise<NodeHealth> {
     let grants = await record(ground, ground.instance.grants, Object.fromEntries([...shards].map(([id, shard]) => [shardGrant(id), String(shard)])))
     await authorise(ground, views)
     const members = byShard(views, shards)
-    const reason = await takeOver(ground, views, lookedAt, members, grants) ?? answering(views) ?? await gather(ground, views, members)
+    const reason = await takeOver(ground, views, lookedAt, members, grants) ?? answering(views) ?? (ground.instance.readyAt === null ? null : await finishGiven(members)) ?? await gather(ground, views, members)
     if (reason) return { ok: false, reason }
     const now = (): Ground => ({ ...ground, instance: { ...ground.instance, grants } })
     const known = async (): Promise<void> => {
@@ -87,6 +87,8 @@ async function takeOver(ground: Ground, views: readonly ClusterView[], lookedAt:
   for (const [shard, members] of shards) {
     const next = ownerOf(members) ? undefined : successor(members, grants[replidGrant(shard)])
     if (!next) continue
+    const first = await beforePromotion(next, shards, views)
+    if (first) { promoted.push(first); continue }
     // Another replica can only be elected when somebody doubts that the master lives.
     const doubted = views.some(({ peers }) => peers.some((peer) => peer.id === next.me!.master && peer.flags.some((flag) => flag.startsWith('fail'))))
     const vote = members.length > 2 && (doubted || Date.now() - lookedAt > freshMs)
