@@ -4,14 +4,11 @@ import { readFileSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { clusterClient, clusterNodes, clusterStarts, selfOf, tell, type ClusterNode } from './support/cluster.ts'
+import { countOf } from './crash/cluster-grow.ts'
 import { Fatal, makeServer, sleep, until, type Server } from './support/server.ts'
 
 const gib = 1024 ** 3
 const addShards = { spec_code: 'redis.cluster.xu1.large.r1.48', new_capacity: 48, change_type: 'addSharding' }
-const countOf = (slots: string): number => slots.split(' ').filter(Boolean).reduce((sum, range) => {
-  const [first, last] = range.split('-').map(Number)
-  return sum + (last ?? first)! - first! + 1
-}, 0)
 
 describe('three shards become six', { concurrency: false }, () => {
   let server: Server
