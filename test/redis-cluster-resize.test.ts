@@ -116,7 +116,7 @@ test('with replicas: a master that gives slots and one that gets some die meanwh
     const cluster = clusterClient(await server.running('dcs', id))
     await Promise.all(Array.from({ length: 5000 }, (_, n) => cluster.set(`old:${n}`, n)))
     const last = async () => (await server.call('console', 'GET', `/v1/operations?instance=${id}&limit=1`)).json.operations[0]
-    const progress = (text: RegExp) => until(`${text}`, async () => { const now = await last(); if (now.outcome) throw new Fatal(`over: ${now.outcome} ${now.cause}`); if (!text.test(now.progress ?? '')) throw new Error(now.progress); return true }, 45_000, 5)
+    const progress = (text: RegExp) => until(`${text}`, async () => { const now = await last(); if (now.outcome) throw new Fatal(`over: ${now.outcome} ${now.cause}`); if (!text.test(now.progress ?? '')) throw new Error(now.progress); return true }, 120_000, 5)
     assert.equal((await server.dcs('POST', `/instances/${id}/resize`, { ...addShards, spec_code: 'redis.cluster.xu1.large.r2.48' })).status, 204)
     for (const [shard, role] of [[3, 'gives'], [4, 'gets']] as const) {
       await progress(new RegExp(`^\\d+ of 2730 slots moved to shard ${shard}$`))

@@ -5,7 +5,7 @@
 import { checkpoint } from '../../core/checkpoint.ts'
 import { all } from './client.ts'
 import { claim, givenBy, keysOf, moveSlots, ownedOf, setSlots, take, type Head } from './cluster-move.ts'
-import { headOf, slotCount, type ClusterView } from './cluster-views.ts'
+import { headOf, isOwner, ownerOf, placeOf, readPeers, slotCount, type ClusterView } from './cluster-views.ts'
 import type { Ground } from './topology.ts'
 
 export type Shards = readonly (readonly [shard: number, members: readonly ClusterView[]])[]
@@ -120,10 +120,10 @@ async function finish(moving: Moving, slot: number): Promise<void> {
   await Promise.all(moving.heads.filter((head) => head !== owner).map((head) => setSlots(head, [slot], 'NODE', owner.id)))
 }
 
-/** The master of the shard that a node of this id is of; everybody knows everybody by now. */
+/** The master of the shard that a node of this id is of. Everybody knows everybody by now; a dead one is known by its place. */
 function headWith(heads: readonly Head[], id: string): Head | undefined {
-  const master = heads[0]?.view.peers.find((peer) => peer.id === id)?.master
-  return heads.find((head) => head.id === id || head.id === master)
+  const place = heads.flatMap(({ view }) => view.peers).find((peer) => peer.id === id)?.place
+  return heads.find(({ members }) => members.some(({ node }) => placeOf(node) === place))
 }
 
 async function move(moving: Moving, slots: readonly number[], from: Head, to: Head): Promise<void> {
@@ -154,6 +154,30 @@ export async function finishGiven(shards: Shards): Promise<string | null> {
     return `${name}, which shard ${from.shard} gave, are taken`
   }
   return null
+}
+
+/**
+ * Before a dead node is started: whoever is master of its shard now takes what had been given to it. The dead one may have
+ * taken that, and died before its replica heard: it would come back as a second master, of these slots only, and stay that.
+ */
+export async function claimGiven(shards: Shards, promoted: readonly ClusterView[]): Promise<void> {
+  const heads = (await Promise.all(shards.map(async ([shard, members]): Promise<Head[]> => {
+    const owner = ownerOf(members)
+    if (owner) return [{ shard, view: owner, id: owner.me!.id, members }]
+    const fresh = promoted.find((view) => members.includes(view))
+    if (!fresh) return []
+    const peers = readPeers(await fresh.session!.redis.call('CLUSTER', 'NODES') as string)
+    const me = peers.find(({ flags }) => flags.includes('myself'))!
+    return isOwner(me) ? [{ shard, view: { ...fresh, me, peers }, id: me.id, members }] : []
+  }))).flat()
+  for (const from of heads) {
+    const given = await givenBy(from, shards.length)
+    const to = given && headWith(heads, given.to)
+    const missing = to ? ownedOf(to, given!.slots, false) : []
+    if (missing.length === 0) continue
+    await claim(to!, missing, from.id)
+    checkpoint('engine.taken')
+  }
 }
 
 /**

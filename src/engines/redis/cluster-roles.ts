@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { checkpoint } from '../../core/checkpoint.ts'
 import { all } from './client.ts'
 import { answering, judgeCluster } from './cluster-judge.ts'
-import { beforePromotion, finishGiven, fitMemory, spread, uneven, type Shards } from './cluster-reshard.ts'
+import { beforePromotion, claimGiven, finishGiven, fitMemory, spread, uneven, type Shards } from './cluster-reshard.ts'
 import { busPort, byShard, copied, headOf, isOwner, lookAtCluster, masterGrant, ownerOf, placeOf, shardGrant, shardsOf, slotCount, type ClusterView } from './cluster-views.ts'
 import { closeAll, isLinked } from './seen.ts'
 import { takeSlots } from './cluster-takeover.ts'
@@ -84,6 +84,7 @@ async function takeOver(ground: Ground, views: readonly ClusterView[], lookedAt:
   // Before it is ready nobody has data, and a node that died is simply started again.
   if (ground.instance.readyAt === null) return null
   const promoted: string[] = []
+  const masters: ClusterView[] = []
   for (const [shard, members] of shards) {
     const next = ownerOf(members) ? undefined : successor(members, grants[replidGrant(shard)])
     if (!next) continue
@@ -94,7 +95,9 @@ async function takeOver(ground: Ground, views: readonly ClusterView[], lookedAt:
     const vote = members.length > 2 && (doubted || Date.now() - lookedAt > freshMs)
     // One after another: where votes decide, a master has one at a time.
     promoted.push(await promote(ground, next, vote ? 'FORCE' : 'TAKEOVER', members.length > 2 && !vote ? promoteBeforeVotesMs : promoteWithinMs))
+    masters.push(next)
   }
+  if (masters.length > 0 || views.some(({ running }) => !running)) await claimGiven(shards, masters)
   return promoted.length > 0 ? promoted.join('; ') : endHung(ground, views, (view) => {
     const [shard, members] = shards.find(([, all]) => all.includes(view))!
     const others = members.filter((one) => one !== view)

@@ -45,8 +45,8 @@ export function plan(instance: Instance, nodes: readonly NodeRecord[], { action,
             ...fresh.map((node) => { const { role } = after.get(node.id)!; return { node, role, what: role === 'master' ? 'started, and gets its part of the slots, with their keys, from the other shards' : 'started, and copies the master of its new shard' } }),
             ...each(nodes, (node) => isMaster(node) ? 'goes on serving, and gives slots to the new shards' : 'goes on serving'),
           ],
-          gap: { fromMs: 0, toMs: 50, why: 'A client is sent to where its slot went; a command waits while up to a hundred keys of its node travel, longer where a single key is large.' },
-          risk: 'None: a key leaves its old master when the new one has it.',
+          gap: { fromMs: 0, toMs: 50, why: 'A client is sent to where its slot went; a write waits while its node reads some slots again, longer where a slot or a single key is large.' },
+          risk: 'None: a key leaves its old master when the new one and its replicas have it.',
         }
       }
       return { nodes: [...joining.map((node) => ({ node, role: 'replica', what: 'started, and gets its part of the data from the others' })), ...each(nodes, 'goes on serving')], gap: nothing, risk: 'None: the nodes that have the data stay.' }
