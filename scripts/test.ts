@@ -12,7 +12,7 @@ const mode = process.argv[2] ?? 'all'
 const root = resolve(import.meta.dirname, '..')
 const slow = /kafka|crash|deadline/
 
-await ensureEngines({ redis: true, kafka: mode !== 'fast', interactive: process.stdin.isTTY ?? false, log: (line) => console.log(line) })
+await ensureEngines({ redis: true, kafka: mode !== 'fast', openssl: mode !== 'sweep', interactive: process.stdin.isTTY ?? false, log: (line) => console.log(line) })
 if (mode === 'sweep') {
   process.exitCode = spawnSync(process.execPath, [resolve(root, 'test/crash/sweep-all.ts'), ...process.argv.slice(3)], { cwd: root, stdio: 'inherit' }).status ?? 1
 } else {
