@@ -153,7 +153,14 @@ export async function finishGiven(shards: Shards): Promise<string | null> {
     } catch (error) { return `${name}, which shard ${from.shard} gave, could not be taken yet: ${(error as Error).message}` }
     return `${name}, which shard ${from.shard} gave, are taken`
   }
-  return null
+  // Of slots that it imports a node believes no gossip: not that their owner died, nor who owns them now. Its copies are made anew.
+  const stale = heads.flatMap((head) => head.view.me!.moving.flatMap((text) => {
+    const [, slot, id] = /^\[(\d+)-<-(\w+)\]$/.exec(text) ?? []
+    return slot === undefined || heads.some((other) => other.id === id) ? [] : [{ head, slot: Number(slot) }]
+  }))
+  if (stale.length === 0) return null
+  await Promise.all(stale.map(({ head, slot }) => setSlots(head, [slot], 'STABLE')))
+  return 'slots whose owner died are no longer imported from it'
 }
 
 /**
