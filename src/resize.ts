@@ -44,7 +44,8 @@ export async function resize(parts: ResizeParts, { caller, engine, id, shards, r
     const nodes = (await nodesOf(tx, [id])).get(id) ?? []
     // The numbers were reckoned from what was seen; somebody else's change came between.
     if (wanted !== nodes.length + more - leaving.length || leaving.some((one) => !nodes.some((node) => node.id === one)) || wanted === nodes.length) return { id, refusal: { kind: 'busy', status: 'extending' } }
-    if (dryRun) return { id, plan: planFor(parts.engine, instance, nodes, { action, joining: added, leaving }) }
+    // Who joins as what follows from the numbers as they will be.
+    if (dryRun) return { id, plan: planFor(parts.engine, action === 'extend' ? { ...instance, spec } : instance, nodes, { action, joining: added, leaving }) }
     const operationId = parts.newId()
     const opened = await openOperations(tx, [{ id: operationId, instance, action, generation: instance.generation, actor: caller.userName, at: now, ...(leaving.length > 0 ? { memo: { leaving: leaving.join(',') } } : {}) }])
     if (opened.size === 0) return { id, refusal: { kind: 'busy', status: 'extending' } }

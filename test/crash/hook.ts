@@ -1,7 +1,7 @@
 /**
  * Preloaded into a server by the crash tests: does something at the n-th checkpoint after it was armed. Armed means that
  * the file CRASH_FILE exists; its text is `n` and what to do, by default `end`: the control plane ends with SIGKILL.
- * `freeze MS`: it is stopped for so long. `kill FILE`, `stop FILE`, `freeze MS FILE`: the process of that pid file instead.
+ * `@NAME` before that: only checkpoints of this name count. `freeze MS`: it is stopped for so long. `kill FILE`, `stop FILE`, `freeze MS FILE`: the process of that pid file instead.
  * Each checkpoint passed while armed is written to `CRASH_FILE.passed`, with the time.
  */
 import { spawn } from 'node:child_process'
@@ -16,10 +16,12 @@ subscribe('sluice:checkpoint', (name) => {
   let order: string
   try { order = readFileSync(file, 'utf8') } catch { return }
   if (order !== armed) [passed, armed] = [0, order]
+  const [at, ...rest] = order.split(' ')
+  const only = rest[0]?.startsWith('@') ? rest.shift()!.slice(1) : null
+  if (only !== null && only !== name) return
   passed += 1
   appendFileSync(`${file}.passed`, `${passed} ${String(name)} ${performance.timeOrigin + performance.now()}\n`)
-  const [at, ...how] = order.split(' ')
-  if (passed === Number(at)) act(how)
+  if (passed === Number(at)) act(rest)
 })
 
 function act([how = 'end', ...rest]: readonly string[]): void {

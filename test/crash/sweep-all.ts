@@ -8,13 +8,14 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { redisClusterScenarios } from './cluster.ts'
+import { growBlow, growSteps, growTurns, growVictims, redisClusterGrows } from './cluster-grow.ts'
 import { freezeControlPlane, nodeBlow, redisHaNodeScenarios, redisHaScenarios } from './ha.ts'
 import { kafkaClusterScenarios, kafkaScenarios } from './kafka.ts'
 import { redisScenarios, type Scenario } from './scenarios.ts'
 import { sweep, type Blow, type Point } from './sweep.ts'
 
 /** What is swept: scenarios, what happens at each of their checkpoints, and at which of them when not at all. */
-interface Row { readonly scenarios: readonly Scenario[]; readonly blow?: Blow; readonly every?: number }
+interface Row { readonly scenarios: readonly Scenario[]; readonly blow?: Blow; readonly every?: number; readonly only?: readonly number[] }
 const rows: readonly Row[] = [
   // The control plane is killed.
   { scenarios: redisScenarios }, { scenarios: kafkaScenarios }, { scenarios: redisHaScenarios }, { scenarios: redisClusterScenarios }, { scenarios: kafkaClusterScenarios },
@@ -24,6 +25,8 @@ const rows: readonly Row[] = [
   { scenarios: redisHaNodeScenarios, blow: nodeBlow('freeze 1500', 'master') }, { scenarios: redisHaNodeScenarios, blow: nodeBlow('freeze 1500', 'next master') },
   // Each costs the ten seconds after which a node counts as hanging, or forty where nobody is working on the instance.
   { scenarios: redisHaNodeScenarios, blow: nodeBlow('stop', 'master'), every: 4 }, { scenarios: redisHaNodeScenarios, blow: nodeBlow('stop', 'last replica'), every: 4 },
+  // It passes more checkpoints than are ever swept, the same ones for every few slots: so each of those, by name.
+  ...growVictims.flatMap((victim) => growSteps.map((step) => ({ scenarios: [redisClusterGrows], blow: growBlow(step, victim), only: growTurns }))),
 ]
 
 const { values } = parseArgs({ options: { state: { type: 'string' }, fresh: { type: 'boolean' } } })
@@ -36,11 +39,11 @@ const oneHost = { SLUICE_NODE_HOST: '127.0.0.1', SLUICE_NODE_PORTS: '23000-23400
 const modes: readonly (readonly [string, NodeJS.ProcessEnv])[] = [['own addresses', {}], ['one host', oneHost], ['own addresses, PostgreSQL', { SLUICE_TEST_DATABASE: 'postgres' }]]
 const failures: string[] = []
 for (const [mode, env] of modes) {
-  for (const { scenario, blow, every } of rows.flatMap(({ scenarios, ...how }) => scenarios.map((scenario) => ({ scenario, blow: undefined, every: 1, ...how })))) {
+  for (const { scenario, blow, every, only } of rows.flatMap(({ scenarios, ...how }) => scenarios.map((scenario) => ({ scenario, blow: undefined, every: 1, only: undefined, ...how })))) {
     const name = `${scenario.name}, ${mode}${blow ? `, ${blow.name}` : ''}`
     if (done[name]) { console.log(`kept  ${name}`); continue }
     try {
-      done[name] = await sweep(scenario, (at) => at % every === 0, env, blow)
+      done[name] = await sweep(scenario, (at) => only?.includes(at) ?? at % every === 0, env, blow)
       writeFileSync(statePath, JSON.stringify(done))
       console.log(done[name].length > 0 ? `ok    ${name}: ${done[name].length} points` : `none  ${name}: not offered by this release`)
     } catch (error) {

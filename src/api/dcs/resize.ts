@@ -107,7 +107,6 @@ function readChange(body: Body, view: View, handOver: boolean): Pick<ResizeWish,
 function moreShards(flavor: DcsFlavor, { instance: { spec } }: View): ReturnType<typeof readChange> {
   if (spec.topology !== 'cluster' || flavor.shards <= spec.shards) return refused('DCS.4102', undefined, spec.topology === 'cluster' ? 'only more shards can be had' : 'only a cluster has shards')
   if (flavor.replicas !== spec.replicas) return refused('DCS.4102', undefined, 'shards and replicas change in separate calls')
-  if (flavor.memoryBytes / flavor.shards !== spec.memoryBytes / spec.shards) return refused('DCS.4102', undefined, `${later}, and here a shard would have other memory`)
   return { shards: flavor.shards, replicas: spec.replicas, leaving: [], flavor: flavor.specCode, memoryBytes: flavor.memoryBytes, attributes: { capacity: flavor.capacity } }
 }
 

@@ -1,10 +1,11 @@
 /** Whether a Redis Cluster is what was ordered: all slots, seen alike by everybody, and every replica beside its master. */
-import { byShard, isFed, isOwner, placeOf, shardsOf, size, slotCount, type ClusterView } from './cluster-views.ts'
+import { byShard, headOf, isFed, isOwner, placeOf, shardsOf, size, slotCount, type ClusterView } from './cluster-views.ts'
 import { isLinked } from './seen.ts'
 import type { NodeHealth } from '../../core/engine.ts'
 import type { Ground } from './topology.ts'
 
-export function judgeCluster({ instance, nodes, progress }: Ground, views: readonly ClusterView[]): NodeHealth {
+/** `moving`: well enough for slots to travel; a node that did not know whose they are would refuse them, and their clients. */
+export function judgeCluster({ instance, nodes, progress }: Ground, views: readonly ClusterView[], moving = false): NodeHealth {
   const not = (reason: string): NodeHealth => ({ ok: false, reason })
   const silent = answering(views)
   if (silent) return not(silent)
@@ -14,9 +15,9 @@ export function judgeCluster({ instance, nodes, progress }: Ground, views: reado
     if (stranger) return not(`node ${node.ordinal} has not met node ${stranger.ordinal} yet`)
     const doubted = peers.find((peer) => peer.flags.some((flag) => flag.startsWith('fail') || flag === 'handshake' || flag === 'noaddr'))
     if (doubted) return not(`node ${node.ordinal} sees ${doubted.place} as ${doubted.flags.join()}`)
-    if (me!.moving.length > 0) return not(`slots of node ${node.ordinal} are on their way`)
+    if (!moving && me!.moving.length > 0) return not(`slots of node ${node.ordinal} are on their way`)
   }
-  const reason = slotsAgree(views) ?? inShards(views, shardsOf(instance, nodes), progress)
+  const reason = slotsAgree(views) ?? inShards(views, shardsOf(instance, nodes), progress, moving)
   if (reason) return not(reason)
   const waiting = views.find((view) => !view.serves)
   return waiting ? not(`node ${waiting.node.ordinal} waits for the cluster before it takes commands`) : { ok: true }
@@ -40,21 +41,23 @@ function slotsAgree(views: readonly ClusterView[]): string | null {
   return new Set(owners.map((peer) => peer.epoch)).size < owners.length ? 'two masters have the same epoch' : null
 }
 
-function inShards(views: readonly ClusterView[], shards: ReadonlyMap<string, number>, progress: Ground['progress']): string | null {
+function inShards(views: readonly ClusterView[], shards: ReadonlyMap<string, number>, progress: Ground['progress'], moving: boolean): string | null {
   for (const [shard, members] of byShard(views, shards)) {
-    const masters = members.filter((view) => isOwner(view.me))
-    if (masters.length !== 1) return `${masters.length === 0 ? 'nobody' : 'more than one node'} of shard ${shard} owns slots`
-    progress(`master of shard ${shard}`, masters[0]!.node.id)
-    for (const view of members.filter((one) => one !== masters[0])) {
-      if (view.me!.master !== masters[0]!.me!.id) return `node ${view.node.ordinal} does not follow the master of shard ${shard}, node ${masters[0]!.node.ordinal}`
+    const owners = members.filter((view) => isOwner(view.me))
+    // A shard that is new has none until its first slot comes.
+    const master = owners[0] ?? (moving ? headOf(members) : undefined)
+    if (!master || owners.length > 1) return `${owners.length === 0 ? 'nobody' : 'more than one node'} of shard ${shard} owns slots`
+    progress(`master of shard ${shard}`, master.node.id)
+    for (const view of members.filter((one) => one !== master)) {
+      if (view.me!.master !== master.me!.id) return `node ${view.node.ordinal} does not follow the master of shard ${shard}, node ${master.node.ordinal}`
       if (!isLinked(view)) {
         const copying = view.info('master_sync_in_progress') === '1'
         progress(copying ? 'copying the data from the master' : 'connecting to the master', view.node.id)
         return `node ${view.node.ordinal} is ${copying ? 'copying the data from the master' : 'not connected to the master'}`
       }
-      if (!isFed(view, masters[0]!)) return `node ${view.node.ordinal} has copied the data, and its master does not send it more yet`
+      if (!isFed(view, master)) return `node ${view.node.ordinal} has copied the data, and its master does not send it more yet`
       // By this it is known as a successor. A master takes a new id when its first replica comes, maybe after it was asked.
-      if (view.info('master_replid') !== masters[0]!.info('master_replid')) return `node ${view.node.ordinal} and its master give different replication ids`
+      if (view.info('master_replid') !== master.info('master_replid')) return `node ${view.node.ordinal} and its master give different replication ids`
       progress(`replica of shard ${shard}`, view.node.id)
     }
   }

@@ -5,10 +5,10 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { checkpoint } from '../../core/checkpoint.ts'
-import { TerminalError } from '../../core/operation.ts'
 import { all } from './client.ts'
 import { answering, judgeCluster } from './cluster-judge.ts'
-import { busPort, byShard, copied, isOwner, lookAtCluster, masterGrant, ownerOf, placeOf, shardGrant, shardsOf, slotCount, type ClusterView } from './cluster-views.ts'
+import { beforePromotion, claimGiven, finishGiven, fitMemory, spread, uneven, type Shards } from './cluster-reshard.ts'
+import { busPort, byShard, copied, headOf, isOwner, lookAtCluster, masterGrant, ownerOf, placeOf, shardGrant, shardsOf, slotCount, type ClusterView } from './cluster-views.ts'
 import { closeAll, isLinked } from './seen.ts'
 import { takeSlots } from './cluster-takeover.ts'
 import { endHung, hangsAfterMs } from './hung.ts'
@@ -35,12 +35,29 @@ export async function arrange(ground: Ground): Promise<NodeHealth> {
     // Durable first: what is done below must be done for the same shards when somebody else goes on with it.
     let grants = await record(ground, ground.instance.grants, Object.fromEntries([...shards].map(([id, shard]) => [shardGrant(id), String(shard)])))
     await authorise(ground, views)
-    const added = byShard(views, shards).find(([shard, members]) => ground.instance.readyAt !== null && grants[replidGrant(shard)] === undefined && members.every(({ me }) => me && me.master === null && me.slots.length === 0))
-    if (added) throw new TerminalError(`shard ${added[0]} has no slots: this release moves none, so shards cannot be added to a cluster`)
-    const reason = await takeOver(ground, views, lookedAt, byShard(views, shards), grants) ?? answering(views) ?? await gather(ground, views, byShard(views, shards))
+    const members = byShard(views, shards)
+    const reason = await takeOver(ground, views, lookedAt, members, grants) ?? answering(views) ?? (ground.instance.readyAt === null ? null : await finishGiven(members)) ?? await gather(ground, views, members)
     if (reason) return { ok: false, reason }
-    const health = judgeCluster({ ...ground, instance: { ...ground.instance, grants } }, views)
-    if (health.ok) grants = await record(ground, grants, Object.fromEntries(byShard(views, shards).flatMap(([shard, members]) => [[replidGrant(shard), ownerOf(members)!.info('master_replid')!], [masterGrant(shard), ownerOf(members)!.node.id]])))
+    const now = (): Ground => ({ ...ground, instance: { ...ground.instance, grants } })
+    const known = async (): Promise<void> => {
+      grants = await record(ground, grants, Object.fromEntries(members.flatMap(([shard, all]) => {
+        const owner = ownerOf(all)
+        return owner ? [[replidGrant(shard), owner.info('master_replid')!], [masterGrant(shard), owner.node.id]] : []
+      })))
+    }
+    const { readyAt, spec } = ground.instance
+    if (readyAt !== null) await fitMemory(views, Math.floor(spec.memoryBytes / spec.shards), 'more')
+    if (readyAt !== null && uneven(members)) {
+      const fit = judgeCluster(now(), views, true)
+      if (!fit.ok) return fit
+      // Moving takes its time: a master that dies meanwhile is replaced by whoever follows it now.
+      await known()
+      return { ok: false, reason: await spread(now(), members) }
+    }
+    const health = judgeCluster(now(), views)
+    if (!health.ok) return health
+    if (readyAt !== null) await fitMemory(views, Math.floor(spec.memoryBytes / spec.shards), 'less')
+    await known()
     return health
   } finally { closeAll(views) }
 }
@@ -62,22 +79,25 @@ async function authorise(ground: Ground, views: readonly ClusterView[]): Promise
   }))
 }
 
-type Shards = readonly (readonly [shard: number, members: readonly ClusterView[]])[]
-
 /** Gives the slots of dead masters to replicas, and ends nodes that hang. A sentence when it did, or could not. */
 async function takeOver(ground: Ground, views: readonly ClusterView[], lookedAt: number, shards: Shards, grants: Grants): Promise<string | null> {
   // Before it is ready nobody has data, and a node that died is simply started again.
   if (ground.instance.readyAt === null) return null
   const promoted: string[] = []
+  const masters: ClusterView[] = []
   for (const [shard, members] of shards) {
     const next = ownerOf(members) ? undefined : successor(members, grants[replidGrant(shard)])
     if (!next) continue
+    const first = await beforePromotion(next, shards, views)
+    if (first) { promoted.push(first); continue }
     // Another replica can only be elected when somebody doubts that the master lives.
     const doubted = views.some(({ peers }) => peers.some((peer) => peer.id === next.me!.master && peer.flags.some((flag) => flag.startsWith('fail'))))
     const vote = members.length > 2 && (doubted || Date.now() - lookedAt > freshMs)
     // One after another: where votes decide, a master has one at a time.
     promoted.push(await promote(ground, next, vote ? 'FORCE' : 'TAKEOVER', members.length > 2 && !vote ? promoteBeforeVotesMs : promoteWithinMs))
+    masters.push(next)
   }
+  if (masters.length > 0 || views.some(({ running }) => !running)) await claimGiven(shards, masters)
   return promoted.length > 0 ? promoted.join('; ') : endHung(ground, views, (view) => {
     const [shard, members] = shards.find(([, all]) => all.includes(view))!
     const others = members.filter((one) => one !== view)
@@ -140,7 +160,7 @@ async function gather(ground: Ground, views: readonly ClusterView[], shards: Sha
   // Where nothing was ever written a replica has nothing to confirm, and cannot be told from one that is sent nothing: to
   // be asked is something. More than there are, or the master would not ask.
   await Promise.all(shards.map(async ([, members]) => {
-    const owner = ownerOf(members)
+    const owner = headOf(members)
     if (owner?.info('master_repl_offset') === '0' && members.some(isLinked)) await owner.session!.redis.wait(members.length, 1)
   }))
   return null
@@ -160,13 +180,13 @@ async function share(views: readonly ClusterView[], shards: Shards, count: numbe
 
 function span(first: number, end: number): number[] { return Array.from({ length: end - first }, (_, n) => first + n) }
 
-/** Makes the nodes of a shard that own nothing replicas of the one that owns its slots, once everybody says that it is this one. */
+/** Makes the nodes of a shard that own nothing replicas of the one that owns its slots, or is about to, once they know it as that. */
 async function follow(members: readonly ClusterView[]): Promise<void> {
-  const owner = ownerOf(members)
+  const owner = headOf(members)
   if (!owner) return
   for (const view of members) {
     const known = view.peers.find((peer) => peer.id === owner.me!.id)
-    if (view === owner || view.me!.slots.length > 0 || view.me!.master === owner.me!.id || !known || !isOwner(known)) continue
+    if (view === owner || view.me!.slots.length > 0 || view.me!.master === owner.me!.id || !known || known.master !== null || isOwner(owner.me) && !isOwner(known)) continue
     await all(view.session!.redis, [['CLUSTER', 'REPLICATE', owner.me!.id]])
     checkpoint('engine.followed')
   }

@@ -113,3 +113,12 @@ export function byShard<T extends { readonly node: NodeRecord }>(views: readonly
 export function ownerOf(members: readonly ClusterView[]): ClusterView | undefined {
   return members.filter((view) => isOwner(view.me)).toSorted((a, b) => b.me!.epoch - a.me!.epoch)[0]
 }
+
+/**
+ * Who the other nodes of a shard follow: its owner; in a shard without slots the one that they follow already, or its first
+ * node. Never one beside nodes that follow somebody else: it lost its files, and they have what it had.
+ */
+export function headOf(members: readonly ClusterView[]): ClusterView | undefined {
+  const blank = ({ me }: ClusterView): boolean => me !== null && me.master === null && me.slots.length === 0
+  return ownerOf(members) ?? members.find((view) => blank(view) && members.every((other) => blank(other) || other.me?.master === view.me!.id))
+}

@@ -43,7 +43,7 @@ export const cluster: Topology = {
     }))
   },
   arrange, choose, vacate,
-  resizes: ['replicas'],
+  resizes: ['replicas', 'shards'],
   async masters(ground, key) {
     const views = await lookAtCluster(ground)
     try {

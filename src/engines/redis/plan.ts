@@ -36,7 +36,21 @@ export function plan(instance: Instance, nodes: readonly NodeRecord[], { action,
     }
     case 'flush': return { nodes: each(nodes, 'every key removed, from memory and from its append-only file'), gap: { fromMs: 0, toMs: 10, why: 'The keys leave their databases at once; their memory is freed in the background.' }, risk: 'Every key of every database, for good: there is no backup.' }
     case 'delete': return { nodes: each(nodes, 'killed, and its folder removed'), gap: { fromMs: 0, toMs: null, why: 'Nobody answers from then on.' }, risk: 'Everything, for good: there is no backup.' }
-    case 'extend': return { nodes: [...joining.map((node) => ({ node, role: 'replica', what: 'started, and gets its part of the data from the others' })), ...each(nodes, 'goes on serving')], gap: nothing, risk: 'None: the nodes that have the data stay.' }
+    case 'extend': {
+      const after = rolesOf(instance, [...nodes, ...joining])
+      const fresh = joining.filter((node) => nodes.every((old) => shardOf(old) !== after.get(node.id)!.shard))
+      if (fresh.length > 0) {
+        return {
+          nodes: [
+            ...fresh.map((node) => { const { role } = after.get(node.id)!; return { node, role, what: role === 'master' ? 'started, and gets its part of the slots, with their keys, from the other shards' : 'started, and copies the master of its new shard' } }),
+            ...each(nodes, (node) => isMaster(node) ? 'goes on serving, and gives slots to the new shards' : 'goes on serving'),
+          ],
+          gap: { fromMs: 0, toMs: 50, why: 'A client is sent to where its slot went; a write waits while its node reads some slots again, longer where a slot or a single key is large.' },
+          risk: 'None: a key leaves its old master when the new one and its replicas have it.',
+        }
+      }
+      return { nodes: [...joining.map((node) => ({ node, role: 'replica', what: 'started, and gets its part of the data from the others' })), ...each(nodes, 'goes on serving')], gap: nothing, risk: 'None: the nodes that have the data stay.' }
+    }
     case 'shrink': {
       const going = nodes.filter((node) => leaving.includes(node.id))
       return {

@@ -1,0 +1,230 @@
+/**
+ * Hands slots from one shard to another so that whoever dies meanwhile, and is replaced by its replica, takes no key with it.
+ *
+ * MIGRATE would delete a key at its source as soon as the target's master has it, maybe before the target's replica has;
+ * and with a copy at the target a client that deletes the key at the source would be sent to that copy. So:
+ * 1. Copies go to the target, which shows them to nobody while it imports; the source serves as ever, and has the last word.
+ * 2. The source holds writes, what changed since is copied again, and the target's replicas confirm that they have all of it.
+ * 3. One script at the source, which refuses if anything was written there meanwhile, deletes the keys, sends clients on to
+ *    the target, and leaves a mark, all in one transaction of its stream: a successor has all of that or nothing.
+ * 4. The target takes the slots. Only when every node has heard of it the mark goes.
+ * Without the mark the source's shard has the last word, with it the target's: that is how a move is finished by looking.
+ */
+import { createHash } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { checkpoint } from '../../core/checkpoint.ts'
+import { all, readInfo } from './client.ts'
+import { busPort, readPeers, slotCount, type ClusterView } from './cluster-views.ts'
+
+/** A shard's master, and all of its nodes. */
+export interface Head { readonly shard: number; readonly view: ClusterView; readonly id: string; readonly members: readonly ClusterView[] }
+/** What a mark says: slots that were given, and the node that was to take them. */
+export interface Given { readonly slots: readonly number[]; readonly to: string }
+type Redis = NonNullable<ClusterView['session']>['redis']
+/** Of copied keys, by name as latin1: what was sent. */
+type Sent = Map<string, { readonly digest: string; readonly ends: number }>
+
+/** When the control plane dies while writes are held, they go on after this. Renewed while many keys are read. */
+const pauseMs = 1000
+const confirmWithinMs = 500
+/** News travel within some milliseconds. */
+const heardWithinMs = 1500
+const meetAfterMs = 150
+const keysAtOnce = 64
+/** Times to live are read as what is left, a moment after they were. */
+const ttlBlurMs = 50
+const mostKeys = 2 ** 31 - 1
+
+const redisOf = ({ session }: ClusterView): Redis => session!.redis
+const span = ({ me }: ClusterView): number[] => me!.slots.flatMap(([first, last]) => Array.from({ length: last - first + 1 }, (_, n) => first + n))
+
+/** Moves slots with all of their keys; answers for how many ms writes were held. `add`: what only the target has stays there. */
+export async function moveSlots(heads: readonly Head[], slots: readonly number[], from: Head, to: Head, add = false): Promise<number> {
+  const [source, target] = [redisOf(from.view), redisOf(to.view)]
+  const sent: Sent = new Map()
+  await setSlots(to, slots, 'IMPORTING', from.id)
+  checkpoint('engine.importing')
+  await copy(slots, source, target, sent, add)
+  checkpoint('engine.copied')
+  const since = performance.now()
+  try {
+    const [, info] = await all(source, [['CLIENT', 'PAUSE', pauseMs, 'WRITE'], ['INFO']]) as [string, string]
+    checkpoint('engine.held')
+    await copy(slots, source, target, sent, add, true)
+    // Of a replica that is level, the socket is empty: what the script writes to it survives the death of its master.
+    await Promise.all([confirmed(to), level(from, Number(readInfo(info)('master_repl_offset')))])
+    checkpoint('engine.confirmed')
+    const changes = readInfo(info)('rdb_changes_since_last_save')!
+    // Together: whoever waited for the end of the pause comes after the script, or the script sees what it wrote.
+    const [, gave] = await all(source, [['CLIENT', 'UNPAUSE'], ['EVAL', give, 1, markOf(from, heads.length), changes, to.id, ...slots]])
+    if (gave !== 1) throw new Error('something was written meanwhile')
+  } catch (error) {
+    await all(source, [['CLIENT', 'UNPAUSE']])
+    throw error
+  }
+  const held = performance.now() - since
+  checkpoint('engine.given')
+  await take(heads, slots, from, to)
+  return held
+}
+
+/** Slots that were given are taken by the target, and everybody hears of it. May be repeated. */
+export async function take(heads: readonly Head[], slots: readonly number[], from: Head, to: Head): Promise<void> {
+  const missing = ownedOf(to, slots, false)
+  await claim(to, missing, from.id)
+  checkpoint('engine.taken')
+  // Gossip tells them as well; clients that ask them meanwhile go a longer way.
+  await Promise.all(heads.filter((head) => head !== to).map((head) => setSlots(head, slots, 'NODE', to.id)))
+  await heard(heads, slots, to)
+  checkpoint('engine.heard')
+  await all(redisOf(from.view), [['DEL', markOf(from, heads.length)]])
+  checkpoint('engine.unmarked')
+}
+
+/** Owns them from now on, with an epoch above all: Redis raises it only for slots that were being imported. */
+export async function claim(to: Head, slots: readonly number[], from: string): Promise<void> {
+  await setSlots(to, slots, 'IMPORTING', from)
+  await setSlots(to, slots, 'NODE', to.id)
+}
+
+/** Of these slots those that it owns, by its own word, or those that it does not. */
+export function ownedOf({ view }: Pick<Head, 'view'>, slots: readonly number[], owned: boolean): number[] {
+  return slots.filter((slot) => view.me!.slots.some(([first, last]) => slot >= first && slot <= last) === owned)
+}
+
+/** What a shard gave and may not have been taken, or not everybody knows; asked of a master or of its successor. */
+export async function givenBy(head: Pick<Head, 'view'>, shards: number, slots = span(head.view)): Promise<Given | null> {
+  const mark = markIn(slots, shards)
+  if (mark === null) return null
+  // A replica answers only who says READONLY; to a master it means nothing.
+  const [, text] = await all(redisOf(head.view), [['READONLY'], ['GET', mark], ['READWRITE']]) as [string, string | null]
+  if (text === null) return null
+  const [to, ...given] = text.split(' ') as [string, ...string[]]
+  return { to, slots: given.map(Number) }
+}
+
+/** How many keys a node has in these slots. */
+export async function keysOf(view: ClusterView, slots: readonly number[]): Promise<number> {
+  return (await all(redisOf(view), slots.map((slot) => ['CLUSTER', 'COUNTKEYSINSLOT', slot])) as number[]).reduce((a, b) => a + b, 0)
+}
+
+/** SETSLOT for several slots. */
+export async function setSlots({ view }: Pick<Head, 'view'>, slots: readonly number[], ...what: readonly string[]): Promise<void> {
+  await all(redisOf(view), slots.map((slot) => ['CLUSTER', 'SETSLOT', slot, ...what]))
+}
+
+/** Where no memory is left a script may go on writing once it has written, so it begins with what needs none. */
+const give = `
+if tonumber(string.match(redis.call('INFO', 'persistence'), 'rdb_changes_since_last_save:(%d+)')) ~= tonumber(ARGV[1]) then return 0 end
+redis.call('DEL', KEYS[1])
+redis.call('SET', KEYS[1], table.concat(ARGV, ' ', 2))
+for n = 3, #ARGV do
+  repeat
+    local keys = redis.call('CLUSTER', 'GETKEYSINSLOT', ARGV[n], 1000)
+    if #keys > 0 then redis.call('UNLINK', unpack(keys)) end
+  until #keys == 0
+  redis.call('CLUSTER', 'SETSLOT', ARGV[n], 'MIGRATING', ARGV[2])
+end
+return 1`
+
+/** The mark is a key of a slot that its shard keeps: slots are given from the end. */
+function markOf({ view }: Head, shards: number): string {
+  const mark = markIn(span(view), shards)
+  if (mark === null) throw new Error('a shard with so few slots gives none')
+  return mark
+}
+
+function markIn(slots: readonly number[], shards: number): string | null {
+  const least = Math.floor(slotCount / shards)
+  if (slots.length < least) return null
+  const kept = new Set(slots.toSorted((a, b) => a - b).slice(0, least))
+  for (let n = 0; n < slotCount; n += 1) if (kept.has(slotOf(String(n)))) return `sluice:given:{${n}}`
+  return null
+}
+
+/** CRC-16/XMODEM, as the specification of Redis Cluster has it. */
+function slotOf(text: string): number {
+  let crc = 0
+  for (const byte of Buffer.from(text)) {
+    crc ^= byte << 8
+    for (let n = 0; n < 8; n += 1) crc = ((crc & 0x8000) === 0 ? crc << 1 : crc << 1 ^ 0x1021) & 0xffff
+  }
+  return crc % slotCount
+}
+
+/** Makes what the target has of these slots what the source has. Keys are bytes, not text. */
+async function copy(slots: readonly number[], source: Redis, target: Redis, sent: Sent, add: boolean, holding = false): Promise<void> {
+  const [here, there] = await Promise.all([keysIn(source, slots), keysIn(target, slots)])
+  const names = new Set(here.map((key) => key.toString('latin1')))
+  const gone = add ? [] : there.filter((key) => !names.has(key.toString('latin1')))
+  if (gone.length > 0) await each(target, gone.flatMap((key) => [['ASKING'], ['UNLINK', key]]))
+  const kept = new Set(there.map((key) => key.toString('latin1')))
+  for (let from = 0; from < here.length; from += keysAtOnce) {
+    const keys = here.slice(from, from + keysAtOnce)
+    if (holding && from > 0) await all(source, [['CLIENT', 'PAUSE', pauseMs, 'WRITE']])
+    const read = await each(source, keys.flatMap((key) => [['DUMP', key], ['PTTL', key]]))
+    const now = Date.now()
+    const commands = keys.flatMap((key, n) => {
+      const [value, left] = [read[n * 2] as Buffer | null, Number(read[n * 2 + 1])]
+      const name = key.toString('latin1')
+      // It has expired, or was deleted: the next pass finds that, and the target knows of the expiry by itself.
+      if (value === null || left === -2) return []
+      const [digest, ends] = [createHash('sha1').update(value).digest('base64'), left < 0 ? Infinity : now + left]
+      const last = sent.get(name)
+      if (last?.digest === digest && kept.has(name) && (last.ends === ends || Math.abs(last.ends - ends) <= ttlBlurMs)) return []
+      sent.set(name, { digest, ends })
+      // 0 would mean for ever.
+      return [['RESTORE-ASKING', key, left < 0 ? 0 : Math.max(1, left), value, 'REPLACE']]
+    })
+    await each(target, commands)
+    if (commands.length > 0) checkpoint('engine.sent')
+  }
+}
+
+async function keysIn(redis: Redis, slots: readonly number[]): Promise<Buffer[]> {
+  return (await each(redis, slots.map((slot) => ['CLUSTER', 'GETKEYSINSLOT', slot, mostKeys])) as Buffer[][]).flat()
+}
+
+/** Like `all`, for bytes. */
+async function each(redis: Redis, commands: readonly (readonly (string | number | Buffer)[])[]): Promise<unknown[]> {
+  if (commands.length === 0) return []
+  const pipeline = redis.pipeline()
+  for (const [name, ...args] of commands) pipeline.callBuffer(String(name), ...args)
+  return ((await pipeline.exec()) ?? []).map(([error, answer]) => { if (error) throw error; return answer })
+}
+
+/** All replicas have what their master has written. */
+async function confirmed({ shard, view, members }: Head): Promise<void> {
+  const replicas = members.length - 1
+  if (replicas > 0 && await redisOf(view).wait(replicas, confirmWithinMs) < replicas) throw new Error(`not every replica of shard ${shard} confirmed within ${confirmWithinMs} ms`)
+}
+
+/** The replicas have the stream up to here; WAIT asks them nothing while its master holds writes. */
+async function level({ members, view: master }: Head, offset: number): Promise<void> {
+  const giveUp = performance.now() + confirmWithinMs
+  await Promise.all(members.filter((view) => view !== master).map(async (view) => {
+    while (Number(readInfo(`\n${await redisOf(view).info('replication')}`)('slave_repl_offset')) < offset) {
+      if (performance.now() > giveUp) throw new Error(`node ${view.node.ordinal} lags behind its master`)
+    }
+  }))
+}
+
+/**
+ * Every node, replicas too, which take no SETSLOT: one that had not heard would, made a master, claim what it believes its
+ * shard to own. From 7.0 on the target tells all within milliseconds; otherwise a node that is told to meet another sends
+ * it all that it owns within 100 ms, and one that knows it already learns just that.
+ */
+async function heard(heads: readonly Head[], slots: readonly number[], to: Head): Promise<void> {
+  const began = performance.now()
+  await Promise.all(heads.flatMap(({ members }) => members).map(async (view) => {
+    for (let met = false; ; await sleep(2)) {
+      const peer = readPeers(await redisOf(view).call('CLUSTER', 'NODES') as string).find(({ id }) => id === to.id)
+      if (peer && ownedOf({ view: { ...view, me: peer } }, slots, false).length === 0) return
+      const waited = performance.now() - began
+      if (waited > heardWithinMs) throw new Error(`node ${view.node.ordinal} has not heard of the new owner`)
+      if (met || waited < meetAfterMs || view === to.view) continue
+      met = true
+      await all(redisOf(to.view), [['CLUSTER', 'MEET', view.node.address, view.node.ports['service']!, busPort(view.node)]])
+    }
+  }))
+}

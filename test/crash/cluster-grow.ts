@@ -1,0 +1,96 @@
+/** What the crash sweep does while slots of a Redis Cluster move to new shards: each step of it, and each who takes part. */
+import assert from 'node:assert/strict'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { clusterClient, clusterNodes, selfOf, tell } from '../support/cluster.ts'
+import { until, type Server } from '../support/server.ts'
+import type { Ground, Scenario } from './scenarios.ts'
+import type { Blow } from './sweep.ts'
+
+interface GrowGround extends Ground { readonly stop: () => Promise<Written> }
+interface Written { readonly acked: number; readonly lost: number; readonly errors: readonly string[] }
+
+/** Some for many slots, written long before. */
+const keys = Array.from({ length: 3000 }, (_, n) => `kept:${n}`)
+
+function writing(instance: { ip: string; port: number }): () => Promise<Written> {
+  let over = false
+  const errors: string[] = []
+  const writers = [0, 1].map(async (w) => {
+    const cluster = clusterClient(instance)
+    let acked = 0
+    while (!over) {
+      try { await cluster.set(`w${w}:${acked}`, acked); acked += 1 } catch (error) { errors.push((error as Error).message); await sleep(20) }
+      await sleep(2)
+    }
+    const found = await Promise.all(Array.from({ length: acked }, (_, n) => cluster.get(`w${w}:${n}`)))
+    cluster.disconnect()
+    return { acked, lost: found.filter((value, n) => value !== String(n)).length }
+  })
+  let result: Promise<Written> | undefined
+  return () => {
+    over = true
+    return result ??= Promise.all(writers).then((all) => ({ acked: all.reduce((sum, one) => sum + one.acked, 0), lost: all.reduce((sum, one) => sum + one.lost, 0), errors }))
+  }
+}
+
+export const redisClusterGrows: Scenario = {
+  name: 'redis cluster addSharding', service: 'dcs', settlesWithinMs: 200_000,
+  async prepare(server): Promise<GrowGround> {
+    const id = await server.createRedis('grows', { spec_code: 'redis.cluster.xu1.large.r2.32', capacity: 32 })
+    const instance = await server.running('dcs', id)
+    const cluster = clusterClient(instance)
+    await Promise.all(keys.map((key) => cluster.set(key, key)))
+    cluster.disconnect()
+    const stop = writing(instance)
+    return { id, instance, starts: 0, pid: 0, stop, async end() { await stop() } }
+  },
+  act: (server, { id }) => server.dcs('POST', `/instances/${id}/resize`, { spec_code: 'redis.cluster.xu1.large.r2.48', new_capacity: 48, change_type: 'addSharding' }),
+  async verify(server, ground, accepted, struck) {
+    const instance = await until('it to be whole', async () => {
+      const { json } = await server.dcs('GET', `/instances/${ground.id}`)
+      return json.status === 'RUNNING' && json
+    }, 60_000, 50)
+    const { acked, lost, errors } = await (ground as GrowGround).stop()
+    const cluster = clusterClient(instance)
+    const values = await Promise.all(keys.map((key) => cluster.get(key)))
+    cluster.disconnect()
+    assert.equal(values.filter((value, n) => value !== keys[n]).length, 0, 'keys that were written long before are lost')
+    const nodes = await clusterNodes(server, ground.id)
+    // When it was killed before it was accepted, nothing may have happened.
+    if (!accepted && nodes.length === 6) return
+    const selves = await until('two nodes in each of six shards', async () => {
+      const all = await Promise.all(nodes.map(selfOf))
+      return all.filter(({ role }) => role === 'slave').length === 6 && all
+    }, 30_000, 100)
+    assert.deepEqual(selves.filter(({ role }) => role === 'master').map(({ slots }) => countOf(slots)).toSorted(), [2730, 2730, 2731, 2731, 2731, 2731])
+    assert.ok(selves.every(({ slots }) => !slots.includes('[')), 'a slot is open')
+    for (const node of nodes) assert.deepEqual(await tell<string[]>(node, 'KEYS', 'sluice*'), [])
+    // A master that is killed has told its replicas what it answered, and the machine goes on; so this is no allowance.
+    assert.equal(lost, 0, `${lost} of ${acked} acknowledged writes are lost`)
+    if (struck === null) assert.deepEqual(errors, [])
+    return `${acked} writes`
+  },
+}
+
+export function countOf(slots: string): number {
+  return slots.split(' ').filter(Boolean).reduce((sum, range) => {
+    const [first, last] = range.split('-').map(Number)
+    return sum + (last ?? first)! - first! + 1
+  }, 0)
+}
+
+const victims = { 'the control plane': null, 'the giving master': 0, 'its replica': 1, 'the taking master': 6, 'the replica of that': 7 } as const
+export const growSteps = ['importing', 'copied', 'held', 'confirmed', 'given', 'taken', 'heard'] as const
+export type Victim = keyof typeof victims
+export const growVictims = Object.keys(victims) as readonly Victim[]
+/** The first slot of a new shard, whose master has none yet, and the fourth, when the first shard gives again. */
+export const growTurns = [1, 4] as const
+
+/** Somebody is killed after this step of a move. */
+export function growBlow(step: typeof growSteps[number], victim: Victim): Blow {
+  const ordinal = victims[victim]
+  return {
+    name: `kill of ${victim} after ${step}`, node: ordinal !== null,
+    async order(server: Server, ground: Ground) { return `@engine.${step} ${ordinal === null ? 'end' : `kill ${server.home}/nodes/${ground.id}-${ordinal}/pid`}` },
+  }
+}
