@@ -12,8 +12,8 @@ import { appends, isMaster, lookAgain, lookAtAll, offsetOf, reaches, type NodeVi
 import type { Grants, Instance, NodeRecord } from '../../core/instance.ts'
 import type { Ground } from './topology.ts'
 
-/** Less than this is copied within some 50 ms, which is quicker than what is done here. */
-const worthBytes = 8 * 1024 * 1024
+/** Less than this is copied within some tens of milliseconds, which is quicker than what is done here. */
+const worthBytes = 4 * 1024 * 1024
 /** Of Redis, in the node's folder. */
 const dump = 'data/dump.rdb'
 
