@@ -76,6 +76,16 @@ for (const mode of modes) {
       assert.equal(more(counts(server, ground, fromFile), loaded).reduce((a, b) => a + b), 1)
     })
 
+    test('an append-only file that a customer turned off is on again before anybody stops', async () => {
+      const ground = await haGround(server, 2, true)
+      const redis = new Redis({ ...ground.doors[0]!, password, protocol: 2 })
+      await redis.config('SET', 'appendonly', 'no')
+      redis.disconnect()
+      await softRestart(server, ground)
+      assert.equal(await intact(server, ground), 0, 'acknowledged writes are lost')
+      await asBefore(server, ground)
+    })
+
     for (const point of mode.ends) {
       test(`the control plane is killed at ${point}`, async () => {
         const ground = await haGround(server, 2, true)

@@ -154,7 +154,7 @@ function reconsider(ground: Ground, views: readonly NodeView[], grants: Grants, 
 /** Who has the most of a dead master's data; nobody who was still copying when it died, or had only what its dump had. */
 function successor(ground: Ground, views: readonly NodeView[], grants: Grants): NodeView | undefined {
   return views
-    .filter((view) => view.session && view.info('loading') === '0' && isComplete(ground, view) && descendsFrom(view, grants['replid']) && priority(view, grants) > 0)
+    .filter((view) => view.session && view.info('loading') === '0' && isComplete(ground.instance, grants, view) && descendsFrom(view, grants['replid']) && priority(view, grants) > 0)
     .toSorted((a, b) => Number(isMaster(b)) - Number(isMaster(a)) || offsetOf(b) - offsetOf(a) || priority(a, grants) - priority(b, grants) || a.node.ordinal - b.node.ordinal)[0]
 }
 
@@ -212,7 +212,7 @@ async function nominate(ground: Ground, but: readonly NodeRecord[]): Promise<str
   const { grants } = ground.instance
   const views = await lookAtAll(ground)
   try {
-    const candidates = views.filter((view) => view.node.id !== grants['master'] && isLinked(view) && isComplete(ground, view) && priority(view, grants) > 0 && !but.some((node) => node.id === view.node.id))
+    const candidates = views.filter((view) => view.node.id !== grants['master'] && isLinked(view) && isComplete(ground.instance, grants, view) && priority(view, grants) > 0 && !but.some((node) => node.id === view.node.id))
     const next = candidates.toSorted((a, b) => priority(a, grants) - priority(b, grants) || offsetOf(b) - offsetOf(a) || a.node.ordinal - b.node.ordinal)[0]
     if (!next) {
       if (views.every((view) => view.session && (view.node.id === grants['master'] || priority(view, grants) === 0))) throw new TerminalError('every replica has priority 0, so none may become master')

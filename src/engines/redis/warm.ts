@@ -25,9 +25,13 @@ export function startsWarm({ grants }: Pick<Instance, 'grants'>, { id }: NodeRec
   return grants[warmGrant(id)] !== undefined && grants['master'] !== id && !(grants['previous'] ?? '').split(' ').includes(id)
 }
 
-/** Whether the node's data is all that it ever confirmed: not while it only has what a dump had. Asked of what a whole look said. */
-export function isComplete({ instance }: Pick<Ground, 'instance'>, view: NodeView): boolean {
-  return !appends(instance.spec) || isMaster(view) || view.info('aof_enabled') === '1'
+/**
+ * Whether the node's data is all that it ever confirmed, and will be after its death: not while it only has what a dump had,
+ * and not before its file has what it caught up on, for a new master that is killed comes back from that. Only a whole look says so.
+ */
+export function isComplete({ spec }: Pick<Instance, 'spec'>, grants: Grants, view: NodeView): boolean {
+  if (!appends(spec) || isMaster(view)) return true
+  return view.info('aof_enabled') === '1' && (grants[warmGrant(view.node.id)] === undefined || isWritten(view))
 }
 
 /** Since when processes save their dumps for us, by pid, in seconds of their clock. Forgotten with this process: then they save again. */
