@@ -20,9 +20,11 @@ function random(below: number): number {
 
 const modes: readonly (readonly [string, NodeJS.ProcessEnv])[] = [['own addresses', {}], ['one host', { SLUICE_NODE_HOST: '127.0.0.1', SLUICE_NODE_PORTS: '23450-23700' }]]
 const named = (list: readonly Scenario[], name: string): Scenario => list.find((scenario) => scenario.name === `redis ha ${name}`)!
-/** A soft restart of two nodes passes some 22 checkpoints, of three 35; its handover is in the middle. */
+/** A soft restart of two nodes passes some 22 checkpoints, with much data 35, of three 35; its handover is in the middle. */
 const samples: readonly { readonly scenario: Scenario; readonly points: readonly number[]; readonly blow?: Blow }[] = [
   { scenario: named(redisHaScenarios, 'r2 soft_restart'), points: [1 + random(7), 8 + random(5), 13 + random(8)] },
+  { scenario: named(redisHaScenarios, 'r2 soft_restart of much data'), points: [1 + random(16), 17 + random(16)] },
+  { scenario: named(redisHaNodeScenarios, 'r2 soft_restart of much data'), points: [1 + random(32)], blow: nodeBlow('kill', (['master', 'next master'] as const)[random(2)]!) },
   { scenario: named(redisHaScenarios, 'r2 recovery of a killed master'), points: [1 + random(6)] },
   { scenario: named(redisHaScenarios, 'r2 flush'), points: [2 + random(3)] },
   { scenario: named(redisHaNodeScenarios, 'r2 soft_restart'), points: [8 + random(5)], blow: freezeControlPlane },

@@ -25,6 +25,8 @@ export interface World {
   grant(grants: Grants): Promise<void>
   /** SIGKILL to exactly the process that `states` shows for this node. */
   kill(node: NodeRecord): Promise<void>
+  /** Removes a file of a node, by its path in the node's folder. Absent is fine. */
+  discard(node: NodeRecord, path: string): Promise<void>
   progress(text: string, nodeId?: string): void
 }
 

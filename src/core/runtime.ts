@@ -54,6 +54,8 @@ export interface Runtime {
   stop(instanceId: string, nodeIds: readonly string[], graceMs: number): Promise<void>
   /** Stops the processes and removes their data; `all`: of every node that was ever of this instance. Absent is fine. */
   remove(instanceId: string, nodeIds: readonly string[], how: { readonly all: boolean }): Promise<void>
+  /** Removes one file of a node, path relative to its directory. Absent is fine. */
+  discard(nodeId: string, path: string): Promise<void>
   /** For people: pid, memory, log path. */
   report(instanceId: string, nodeId: string): Promise<NodeReport>
   /** The last lines of a node's log and, with `follow`, what comes after them until the signal. */

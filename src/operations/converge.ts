@@ -37,6 +37,7 @@ export function worldOf(context: StepContext, states: readonly NodeState[], runt
       const state = states.find((s) => s.id === node.id)
       if (state?.phase === 'running') await runtime.kill(node.id, state.identity!)
     },
+    discard: (node, path) => runtime.discard(node.id, path),
     progress: (text, nodeId) => context.progress(text, nodeId),
   }
 }
@@ -75,7 +76,8 @@ export function converge(how: { readonly force: boolean; readonly rolling: boole
     scratch.delete('waiting')
     const notBefore = Number(context.operation.memo['notBefore'] ?? 0)
     if (dead.length > 0 && Date.now() < notBefore) return { waitMs: Math.min(notBefore - Date.now(), lookWhileNotBeforeMs) }
-    const specs = engine.layout(instance, nodes)
+    // What was granted since this began decides what a node starts with.
+    const specs = engine.layout(world.instance, nodes)
     const waits = await Promise.all(next.map(async (node) => {
       const [state, spec] = [stateOf(node), specs.find((s) => s.id === node.id)!]
       if (state.phase === 'running') await engine.drain?.(instance, node, state, { force: how.force })

@@ -15,7 +15,7 @@ export function flush({ engine, runtime, scratch }: Parts): Step {
     const missing = outdated(instance, nodes, states)
     if (missing.length > 0) {
       if (missing.length < nodes.length) await engine.arrange?.(world)
-      const specs = engine.layout(instance, nodes).filter((spec) => missing.some((node) => node.id === spec.id))
+      const specs = engine.layout(world.instance, nodes).filter((spec) => missing.some((node) => node.id === spec.id))
       const waits = await Promise.all(specs.map((spec) => start(context, spec, states.find((s) => s.id === spec.id)!, { force: false }, { runtime, scratch })))
       return { waitMs: Math.max(...waits) }
     }

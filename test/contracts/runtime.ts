@@ -142,6 +142,19 @@ export function runtimeContract(name: string, make: () => Promise<RuntimeUnderTe
       redis.disconnect()
     })
 
+    test('discard removes one file of a node, and may be repeated', async () => {
+      const s = await spec()
+      await under.runtime.apply({ ...s, files: { ...s.files, 'data/dump': 'old' } }, { force: false })
+      const redis = await connected(s)
+      await under.runtime.discard(s.id, 'data/dump')
+      await under.runtime.discard(s.id, 'data/dump')
+      const { existsSync } = await import('node:fs')
+      const path = (await under.runtime.report(s.instanceId, s.id)).logPath!
+      assert.deepEqual([existsSync(path), existsSync(path.replace(/log$/, 'data/dump'))], [true, false])
+      assert.equal(await redis.ping(), 'PONG')
+      redis.disconnect()
+    })
+
     test('remove leaves neither process nor data, may be repeated, and frees the address', async () => {
       const s = await spec()
       await under.runtime.apply(s, { force: false })

@@ -19,20 +19,22 @@ export interface HaGround extends Ground {
 
 /** A frozen node is killed after 10 s when an operation looks at it, and found within 40 s otherwise. */
 const wholeWithinMs = 75_000
+/** More than is copied rather than saved and loaded. */
+const heavyMib = 10
 /** What is ordered for so many nodes. */
 export const flavor = (nodes: number): object => ({ spec_code: `redis.ha.xu1.tiny.r${nodes}.128` })
 /** The instance of each server that goes from point to point. */
 const kept = new WeakMap<Server, string>()
 
-/** An instance with data, a watch on it, and every node known. */
-export async function haGround(server: Server, nodes: number): Promise<HaGround> {
+/** An instance with data, a watch on it, and every node known. `heavy`: so much data that a copy of it is avoided. */
+export async function haGround(server: Server, nodes: number, heavy = false): Promise<HaGround> {
   const id = kept.get(server) ?? await server.createRedis('replicated', flavor(nodes))
   kept.set(server, id)
-  return await haGroundOf(server, id, nodes)
+  return await haGroundOf(server, id, nodes, { fresh: true, heavy })
 }
 
 /** The same of any instance; `fresh`: emptied first. */
-export async function haGroundOf(server: Server, id: string, nodes: number, how: { readonly fresh: boolean } = { fresh: true }): Promise<HaGround> {
+export async function haGroundOf(server: Server, id: string, nodes: number, how: { readonly fresh: boolean; readonly heavy?: boolean } = { fresh: true }): Promise<HaGround> {
   const instance = await server.running('dcs', id)
   // After a shrink they are not in a row.
   const ordinals = (await nodesOf(server, id)).map((node) => Number(node.id.slice(id.length + 1)))
@@ -44,6 +46,8 @@ export async function haGroundOf(server: Server, id: string, nodes: number, how:
     await redis.set('before', 'yes')
     await redis.select(3)
     await redis.set('before', 'yes')
+    // No string, so that comparing all values stays quick.
+    if (how.heavy) await redis.eval(`for i = 1, ${heavyMib} do redis.call('HSET', KEYS[1], i, string.rep('x', 1048576)) end`, 1, 'heavy')
   }
   redis.disconnect()
   const watched = watch({ host: instance.ip, port: instance.port }, doors)

@@ -8,9 +8,9 @@ import type { Blow } from './sweep.ts'
 
 const as = (ground: Ground): HaGround => ground as HaGround
 
-function scenario(name: string, nodes: number, more: Pick<Scenario, 'act'> & { readonly after?: (server: Server, ground: HaGround, accepted: boolean, struck: string | null) => Promise<void> }): Scenario {
+function scenario(name: string, nodes: number, more: Pick<Scenario, 'act'> & { readonly heavy?: boolean; readonly after?: (server: Server, ground: HaGround, accepted: boolean, struck: string | null) => Promise<void> }): Scenario {
   return {
-    name: `redis ha r${nodes} ${name}`, service: 'dcs', prepare: (server) => haGround(server, nodes), act: more.act,
+    name: `redis ha r${nodes} ${name}`, service: 'dcs', prepare: (server) => haGround(server, nodes, more.heavy), act: more.act,
     between: (_server, ground) => atMostOne(as(ground)),
     async verify(server, ground, accepted, struck) {
       const gone = await intact(server, as(ground))
@@ -22,7 +22,8 @@ function scenario(name: string, nodes: number, more: Pick<Scenario, 'act'> & { r
   }
 }
 
-const restart = (action: 'restart' | 'soft_restart', nodes: number): Scenario => scenario(action, nodes, {
+const restart = (action: 'restart' | 'soft_restart', nodes: number, heavy = false): Scenario => scenario(heavy ? `${action} of much data` : action, nodes, {
+  heavy,
   act: (server, { id }) => server.dcs('PUT', '/instances/status', { action, instances: [id] }),
   async after(server, ground, accepted, struck) {
     if (struck) return
@@ -137,10 +138,10 @@ const swap = (nodes: number): Scenario => scenario('swap', nodes, { act: (server
 /** Scenarios in which the control plane is hit. */
 export const redisHaScenarios: readonly Scenario[] = [
   create(2), restart('restart', 2), restart('soft_restart', 2), swap(2), flush(2), recovery(2, 'master'), recovery(2, 'replica'), remove(2),
-  restart('soft_restart', 3), recovery(3, 'master'), resize('extend', 2, 3), resize('shrink', 3, 2),
+  restart('soft_restart', 2, true), restart('soft_restart', 3), recovery(3, 'master'), resize('extend', 2, 3), resize('shrink', 3, 2),
 ]
 /** Those in which a node is hit. */
-export const redisHaNodeScenarios: readonly Scenario[] = [restart('soft_restart', 2), swap(2), recovery(2, 'replica'), restart('soft_restart', 3)]
+export const redisHaNodeScenarios: readonly Scenario[] = [restart('soft_restart', 2), restart('soft_restart', 2, true), swap(2), recovery(2, 'replica'), restart('soft_restart', 3)]
 
 const victims = {
   master: (ground: HaGround): number => ground.master,

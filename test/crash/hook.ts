@@ -1,6 +1,6 @@
 /**
  * Preloaded into a server by the crash tests: does something at the n-th checkpoint after it was armed. Armed means that
- * the file CRASH_FILE exists; its text is `n` and what to do, by default `end`: the control plane ends with SIGKILL.
+ * the file CRASH_FILE exists; its text is `n`, or a checkpoint's name for the first time that it is passed, and what to do, by default `end`: the control plane ends with SIGKILL.
  * `@NAME` before that: only checkpoints of this name count. `freeze MS`: it is stopped for so long. `kill FILE`, `stop FILE`, `freeze MS FILE`: the process of that pid file instead.
  * Each checkpoint passed while armed is written to `CRASH_FILE.passed`, with the time.
  */
@@ -11,17 +11,20 @@ import { appendFileSync, readFileSync } from 'node:fs'
 const file = process.env['CRASH_FILE']!
 let passed = 0
 let armed = ''
+let done = false
 
 subscribe('sluice:checkpoint', (name) => {
   let order: string
   try { order = readFileSync(file, 'utf8') } catch { return }
-  if (order !== armed) [passed, armed] = [0, order]
+  if (order !== armed) [passed, armed, done] = [0, order, false]
   const [at, ...rest] = order.split(' ')
   const only = rest[0]?.startsWith('@') ? rest.shift()!.slice(1) : null
   if (only !== null && only !== name) return
   passed += 1
   appendFileSync(`${file}.passed`, `${passed} ${String(name)} ${performance.timeOrigin + performance.now()}\n`)
-  if (passed === Number(at)) act(rest)
+  if (done || passed !== Number(at) && name !== at) return
+  done = true
+  act(rest)
 })
 
 function act([how = 'end', ...rest]: readonly string[]): void {

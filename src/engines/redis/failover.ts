@@ -8,8 +8,9 @@ import { TerminalError } from '../../core/operation.ts'
 import { account, all } from './client.ts'
 import { handOver } from './handover.ts'
 import { endHung, hangsAfterMs, hangsAloneAfterMs } from './hung.ts'
-import { copyFrom, descendsFrom, holds, isMaster, judge, leave, lookAgain, lookAtAll, move, offsetOf, reaches, take, type NodeView } from './views.ts'
+import { appends, copyFrom, descendsFrom, holds, isMaster, judge, leave, lookAgain, lookAtAll, move, offsetOf, reaches, take, type NodeView } from './views.ts'
 import { closeAll, isLinked } from './seen.ts'
+import { appendAgain, cool, isComplete, isWritten, prepareStop, warmGrant } from './warm.ts'
 import type { Grants, NodeRecord } from '../../core/instance.ts'
 import type { NodeHealth } from '../../core/engine.ts'
 import type { Ground } from './topology.ts'
@@ -25,10 +26,13 @@ export async function arrange(ground: Ground): Promise<NodeHealth> {
   try {
     const arranged = await arrangeRoles(ground, views)
     if (!arranged.ok) return arranged
-    const health = judge({ ...ground, instance: { ...ground.instance, grants: arranged.grants } }, views)
+    const writing = await appendAgain(ground, views)
+    if (writing) return { ok: false, reason: writing }
+    const grants = await cool(ground, views, arranged.grants)
+    const health = judge({ ...ground, instance: { ...ground.instance, grants } }, views)
     // Written anew after every copy, and until it is, the node has nothing of it on disk: it refuses to stop, and as a
     // master that is killed it would come back without data. Only after a fresh look: INFO of less says nothing of it.
-    const unwritten = views.find((view) => view.node.id !== arranged.grants['master'] && view.info('aof_rewrite_in_progress') !== '0')
+    const unwritten = views.find((view) => view.node.id !== grants['master'] && !isWritten(view))
     if (!health.ok) return health
     const behind = await notFed(views)
     if (behind) return { ok: false, reason: `node ${behind.node.ordinal} lags behind the master` }
@@ -56,7 +60,9 @@ const formerMasters = (grants: Grants): readonly string[] => (grants['previous']
 function withMaster(grants: Grants, { node }: NodeView): Grants {
   const former = new Set([...formerMasters(grants), ...grants['master'] === undefined ? [] : [grants['master']]])
   former.delete(node.id)
-  return { ...grants, master: node.id, previous: [...former].join(' ') }
+  // Whoever may take writes starts from its append-only file, not from a dump.
+  const { [warmGrant(node.id)]: _, ...kept } = grants
+  return { ...kept, master: node.id, previous: [...former].join(' ') }
 }
 
 type Arranged = { readonly ok: false; readonly reason: string } | { readonly ok: true; readonly grants: Grants }
@@ -72,19 +78,19 @@ async function arrangeRoles(ground: Ground, views: readonly NodeView[]): Promise
   }
   if (!master.running && ground.instance.readyAt !== null) {
     await readToTheEnd(views)
-    const next = successor(views, grants)
+    const next = successor(ground, views, grants)
     if (!next) return { ok: false, reason: `the master, node ${master.node.ordinal}, does not run, and no replica has all of its data` }
     // Durable first: whoever comes after us must not think that the dead one is still to be waited for.
     await record(withMaster(grants, next))
     master = next
   }
-  const better = master.running && ground.instance.readyAt !== null ? reconsider(views, grants, master) : null
+  const better = master.running && ground.instance.readyAt !== null ? reconsider(ground, views, grants, master) : null
   if (better) {
     await record(withMaster(grants, better))
     master = better
   }
   const hung = await endHung(ground, views, (view) => {
-    const needed = view.node.id === grants['master'] && !successor(views.filter((other) => other !== view), grants)
+    const needed = view.node.id === grants['master'] && !successor(ground, views.filter((other) => other !== view), grants)
     return !needed ? hangsAfterMs : ground.instance.spec.parameters['appendonly'] === 'no' ? Infinity : hangsAloneAfterMs
   })
   if (hung) return { ok: false, reason: hung }
@@ -102,7 +108,8 @@ async function arrangeRoles(ground: Ground, views: readonly NodeView[]): Promise
   // Of one that was told to leave the address, and then died with whoever told it.
   for (const other of others.filter((view) => holds(view, service!))) await move(other, leave(other, service!))
   if (!isMaster(master)) {
-    await all(master.session.redis, [['REPLICAOF', 'NO', 'ONE']])
+    const unwritten = appends(ground.instance.spec) && master.info('aof_enabled') === '0'
+    await all(master.session.redis, [...unwritten ? [['CONFIG', 'SET', 'appendonly', 'yes']] : [], ['REPLICAOF', 'NO', 'ONE']])
     checkpoint('engine.promoted')
     await lookAgain(master)
   }
@@ -134,20 +141,20 @@ async function readToTheEnd(views: readonly NodeView[]): Promise<void> {
 }
 
 /** Whether another one than the granted master should have the role, because that one was not promoted yet and things have changed. */
-function reconsider(views: readonly NodeView[], grants: Grants, granted: NodeView): NodeView | null {
+function reconsider(ground: Ground, views: readonly NodeView[], grants: Grants, granted: NodeView): NodeView | null {
   const former = views.filter((view) => formerMasters(grants).includes(view.node.id))
   // Who is master still has told nobody to take over: the old one is demoted before the new one hears of it. So it may go on.
   if (!granted.session) return former.find((view) => view.session && isMaster(view)) ?? null
   // Nobody will tell the granted one what it lacks, and another one may have more: its link may have been down for long.
   if (isMaster(granted) || former.length === 0 || former.some((view) => view.running)) return null
-  const next = successor(views, grants)
+  const next = successor(ground, views, grants)
   return next && next !== granted && (isMaster(next) || offsetOf(next) > offsetOf(granted)) ? next : null
 }
 
-/** Who has the most of a dead master's data; nobody who was still copying when it died. */
-function successor(views: readonly NodeView[], grants: Grants): NodeView | undefined {
+/** Who has the most of a dead master's data; nobody who was still copying when it died, or had only what its dump had. */
+function successor(ground: Ground, views: readonly NodeView[], grants: Grants): NodeView | undefined {
   return views
-    .filter((view) => view.session && view.info('loading') === '0' && descendsFrom(view, grants['replid']) && priority(view, grants) > 0)
+    .filter((view) => view.session && view.info('loading') === '0' && isComplete(ground.instance, grants, view) && descendsFrom(view, grants['replid']) && priority(view, grants) > 0)
     .toSorted((a, b) => Number(isMaster(b)) - Number(isMaster(a)) || offsetOf(b) - offsetOf(a) || priority(a, grants) - priority(b, grants) || a.node.ordinal - b.node.ordinal)[0]
 }
 
@@ -176,7 +183,7 @@ async function lendReaders(replicas: readonly NodeView[], address: { readonly ad
 export async function choose(ground: Ground, behind: readonly NodeRecord[]): Promise<NodeRecord | string> {
   const { grants } = ground.instance
   const replica = behind.find((node) => node.id !== grants['master'])
-  if (replica) return replica
+  if (replica) return await prepareStop(ground, replica) ?? replica
   return nominate(ground, [])
 }
 
@@ -195,7 +202,7 @@ export async function vacate(ground: Ground, leaving: readonly NodeRecord[]): Pr
     await lendReaders(views.filter((view) => view.session && !going.includes(view)), address)
   } finally { closeAll(views) }
   // A node that comes later may get the number of one that left, and nothing of its past.
-  const gone = leaving.map((node) => priorityGrant(node.id))
+  const gone = leaving.flatMap((node) => [priorityGrant(node.id), warmGrant(node.id)])
   if (gone.some((key) => key in ground.instance.grants)) await ground.grant(Object.fromEntries(Object.entries(ground.instance.grants).filter(([key]) => !gone.includes(key))))
   return { ok: true }
 }
@@ -205,7 +212,7 @@ async function nominate(ground: Ground, but: readonly NodeRecord[]): Promise<str
   const { grants } = ground.instance
   const views = await lookAtAll(ground)
   try {
-    const candidates = views.filter((view) => view.node.id !== grants['master'] && isLinked(view) && priority(view, grants) > 0 && !but.some((node) => node.id === view.node.id))
+    const candidates = views.filter((view) => view.node.id !== grants['master'] && isLinked(view) && isComplete(ground.instance, grants, view) && priority(view, grants) > 0 && !but.some((node) => node.id === view.node.id))
     const next = candidates.toSorted((a, b) => priority(a, grants) - priority(b, grants) || offsetOf(b) - offsetOf(a) || a.node.ordinal - b.node.ordinal)[0]
     if (!next) {
       if (views.every((view) => view.session && (view.node.id === grants['master'] || priority(view, grants) === 0))) throw new TerminalError('every replica has priority 0, so none may become master')

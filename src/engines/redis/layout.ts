@@ -1,5 +1,6 @@
 /** What a Redis instance runs: its nodes and their configuration. Pure. */
 import { account, aclHash } from './client.ts'
+import { startsWarm } from './warm.ts'
 import { topologyOf } from './topology.ts'
 import type { Instance, NodeRecord } from '../../core/instance.ts'
 import type { NodeSpec } from '../../core/runtime.ts'
@@ -39,7 +40,8 @@ function configuration(instance: Instance, node: NodeRecord, secrets: RedisSecre
     'set-proc-title no',
     // The control plane restarts it; a wish for an RDB on every stop would only slow that down.
     'save ""', 'databases 256',
-    `appendonly ${parameters['appendonly'] ?? 'yes'}`, `appendfsync ${parameters['appendfsync'] ?? 'everysec'}`,
+    // With it on, Redis would not read the dump. Turned on once there is nothing left to catch up on.
+    `appendonly ${startsWarm(instance, node) ? 'no' : parameters['appendonly'] ?? 'yes'}`, `appendfsync ${parameters['appendfsync'] ?? 'everysec'}`,
     'aof-use-rdb-preamble yes',
     ...topologyOf(instance.spec).configuration(instance, node),
     `maxmemory ${Math.floor(memoryBytes / shards)}`, `maxmemory-policy ${parameters['maxmemory-policy'] ?? 'volatile-lru'}`,

@@ -5,7 +5,7 @@ import { all, readInfo, type Info, type Session } from './client.ts'
 import { isLinked, meetAll, type Seen } from './seen.ts'
 import type { NodeHealth } from '../../core/engine.ts'
 import type { Ground } from './topology.ts'
-import type { Endpoint } from '../../core/instance.ts'
+import type { Endpoint, Spec } from '../../core/instance.ts'
 
 export interface NodeView extends Seen {
   /** Addresses and the port that it listens on. */
@@ -107,6 +107,9 @@ export function copyFrom({ instance }: Ground, { node }: NodeView): { readonly a
   return service.address === node.address ? service : { address: node.address, port: node.ports['service']! }
 }
 
+/** Whether the nodes of this instance keep append-only files. */
+export const appends = ({ parameters }: Pick<Spec, 'parameters'>): boolean => parameters['appendonly'] !== 'no'
+
 /** Roles and links as granted. */
 export function judge({ instance, progress }: Ground, views: readonly NodeView[]): NodeHealth {
   const { service, readonly } = instance.endpoints
@@ -119,6 +122,7 @@ export function judge({ instance, progress }: Ground, views: readonly NodeView[]
     }
     if (view.session.refusal && !view.session.refusal.message.startsWith('MASTERDOWN')) return { ok: false, reason: `node ${ordinal} answers ${view.session.refusal.message}` }
     const master = id === instance.grants['master']
+    if (appends(instance.spec) && view.info('aof_enabled') === '0') return { ok: false, reason: `the append-only file of node ${ordinal} is off` }
     if (master !== isMaster(view)) return { ok: false, reason: `node ${ordinal} has the role ${view.info('role')}, not ${master ? 'master' : 'replica'}` }
     // A master without history takes a new id when its first replica comes, and with the old one on record no replica could succeed it.
     if (master && view.info('master_replid') !== instance.grants['replid']) return { ok: false, reason: `the replication id of node ${ordinal} is not on record yet` }

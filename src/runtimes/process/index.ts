@@ -140,6 +140,7 @@ export function processRuntime(root: string, locate: Locate, guard?: Guard): Pro
     },
     async inspect(_instanceId, nodeIds) { return nodeIds.map(stateOf) },
     async kill(_nodeId, identity) { await end({ ...identity, generation: 0 }, 0, ours) },
+    async discard(nodeId, path) { await rm(join(folder(nodeId), path), { force: true }) },
     async stop(_instanceId, nodeIds, graceMs) {
       await Promise.all(nodeIds.filter((id) => existsSync(folder(id))).map(async (id) => {
         want(id, 'stopped')
