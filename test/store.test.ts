@@ -131,6 +131,13 @@ for (const database of databases) {
       assert.equal(await wish(restarting), null)
     })
 
+    test('what a server said before it ended is kept whatever is in it: quotes, NUL, half a character', async () => {
+      const detail = 'a "b" \\u0000 \0 \ud800 ä 漢 \u2028 \t\n'
+      await transact(db, (tx) => appendAudit(tx, [{ at: 5, actor: 'a"\\', projectId: 'p', action: 'x', instanceId: 'quoted', operationId: '', detail }]))
+      const row = await db.selectFrom('audit').selectAll().where('instance_id', '=', 'quoted').executeTakeFirstOrThrow()
+      assert.deepEqual([row.detail, row.actor], ['a "b" \\u0000 \ufffd \ufffd ä 漢 \u2028 \t\n', 'a"\\'])
+    })
+
     test('every audit row carries the hash of the one before it', async () => {
       const rows = await db.selectFrom('audit').selectAll().orderBy('sequence').execute()
       assert.ok(rows.length > 2)

@@ -74,7 +74,8 @@ export function locked<DB, TB extends keyof DB, O>(db: Database | Tx, query: Sel
   return isShared(db) ? query.forUpdate() : query
 }
 
-const turns = { audit: 7_480_001, credentials: 7_480_002, blocks: 7_480_003 } as const
+/** 7480001 is the audit's, see migrations/0004. */
+const turns = { credentials: 7_480_002, blocks: 7_480_003 } as const
 
 /** From here to the end of the transaction nobody else gets past the same point. SQLite has one transaction at a time. */
 export async function inTurn(tx: Tx, what: keyof typeof turns): Promise<void> {
