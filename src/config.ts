@@ -2,6 +2,7 @@
 import { homedir, platform } from 'node:os'
 import { isIP } from 'node:net'
 import { join, resolve } from 'node:path'
+import { readKubernetesConfig, type KubernetesConfig } from './config-kubernetes.ts'
 
 export interface Config {
   readonly home: string
@@ -23,6 +24,9 @@ export interface Config {
   }
   readonly masterKey: string | null
   readonly programs: { readonly redisServer: string | null; readonly kafkaHome: string | null; readonly java: string | null; readonly engineFolder: string }
+  /** What runs the nodes of new instances. */
+  readonly runtime: 'process' | 'kubernetes'
+  readonly kubernetes: KubernetesConfig
   readonly logLevel: string
 }
 
@@ -53,6 +57,8 @@ export function readConfig(env: NodeJS.ProcessEnv, options: { readonly ephemeral
   const shared = nodeHost ?? (text('SLUICE_NODE_PORTS') || platform() !== 'linux' ? '127.0.0.1' : null)
   if (shared && !isIP(shared)) throw new ConfigError('SLUICE_NODE_HOST must be an IP address: clients are told it as the instance\'s "ip"')
   if (shared === '0.0.0.0' || shared === '::') throw new ConfigError(`SLUICE_NODE_HOST ${shared} is no address that clients can reach: name one of this machine's own`)
+  const runtime = text('SLUICE_RUNTIME') ?? 'process'
+  if (runtime !== 'process' && runtime !== 'kubernetes') throw new ConfigError('SLUICE_RUNTIME must be process or kubernetes')
   const logLevel = text('SLUICE_LOG_LEVEL') ?? 'info'
   if (!logLevels.includes(logLevel)) throw new ConfigError(`SLUICE_LOG_LEVEL must be one of ${logLevels.join(', ')}`)
   return Object.freeze<Config>({
@@ -71,7 +77,7 @@ export function readConfig(env: NodeJS.ProcessEnv, options: { readonly ephemeral
       redisServer: text('SLUICE_REDIS_SERVER'), kafkaHome: text('SLUICE_KAFKA_HOME'), java: text('SLUICE_JAVA'),
       engineFolder: join(dataFolder(), 'engines'),
     },
-    logLevel,
+    runtime, kubernetes: readKubernetesConfig(env), logLevel,
   })
 }
 

@@ -15,7 +15,7 @@ import { statusOf, type Status } from './core/status.ts'
 import type { Addresses } from './core/addresses.ts'
 import type { Answer, Caller, ControlPlane, CreateRefusal, CreateWish, ListFilter, TaskView, View } from './core/control-plane.ts'
 import type { Engine } from './core/engine.ts'
-import type { EngineName, Instance, NodeRecord, RuntimeName } from './core/instance.ts'
+import { clusterHost, type EngineName, type Instance, type NodeRecord, type RuntimeName } from './core/instance.ts'
 import type { Operation } from './core/operation.ts'
 import type { Runtime } from './core/runtime.ts'
 import type { Worker } from './operations/worker.ts'
@@ -24,7 +24,9 @@ export interface PlaneParts {
   readonly db: Database
   readonly engines: Readonly<Record<EngineName, Engine>>
   readonly runtimes: Readonly<Record<RuntimeName, Runtime>>
-  readonly addresses: Addresses
+  readonly addresses: Readonly<Record<RuntimeName, Addresses>>
+  /** Of new instances. */
+  readonly runtime: RuntimeName
   readonly host: string
   /** Memory that this machine could give to new processes now, in bytes. */
   readonly available: () => number
@@ -32,7 +34,7 @@ export interface PlaneParts {
   readonly worker: Pick<Worker, 'nudge' | 'progress' | 'cancel'>
 }
 
-export function controlPlane({ db, engines, runtimes, addresses, host, available, seal, worker }: PlaneParts): ControlPlane {
+export function controlPlane({ db, engines, runtimes, addresses, runtime, host, available, seal, worker }: PlaneParts): ControlPlane {
   /** Addresses are looked for before the transaction, which awaits nothing else; whoever places takes turns so that two never find the same. */
   let placing: Promise<unknown> = Promise.resolve()
   function inTurn<T>(place: () => Promise<T>): Promise<T> {
@@ -47,21 +49,22 @@ export function controlPlane({ db, engines, runtimes, addresses, host, available
     const made: { instance: Instance; nodes: NodeRecord[]; operationId: string }[] = []
     const { password, ...spec } = wish.spec
     // What is not installed at all, or cannot run, is for the creation to find out and to tell.
-    const version = await engines[wish.engine].runsOn(wish.version).catch(() => undefined)
+    const version = await engines[wish.engine].runsOn(wish.version, runtime).catch(() => undefined)
     if (version === null) return { kind: 'no version', reason: `the installed ${wish.engine} cannot stand in for version ${wish.version}` }
     // A flavor is a ceiling, so what counts is what the engine needs to start at all.
     const needed = engines[wish.engine].leastMemoryBytes * spec.nodeCount * wish.names.length
-    if (needed > available()) return { kind: 'no room', reason: `${mib(needed)} MiB of memory are needed to start and ${mib(available())} MiB are available: ${mib(needed - available())} MiB are missing` }
+    // A cluster's scheduler knows its machines, and we do not.
+    if (runtime === 'process' && needed > available()) return { kind: 'no room', reason: `${mib(needed)} MiB of memory are needed to start and ${mib(available())} MiB are available: ${mib(needed - available())} MiB are missing` }
     const sealedPassword = password === null ? null : seal(password)
     for (const name of wish.names) {
       const id = randomUUID()
-      const placing = { engine: engines[wish.engine], addresses, host, taken }
+      const placing = { engine: engines[wish.engine], addresses: addresses[runtime], host: hostOf(runtime, host), taken }
       const endpoints = await placeEndpoints(placing, spec)
       if (typeof endpoints === 'string') return { kind: 'no room', reason: endpoints }
       const nodes = await placeNodes(placing, id, spec, Array.from({ length: spec.nodeCount }, (_, n) => n))
       if (typeof nodes === 'string') return { kind: 'no room', reason: nodes }
       const instance: Instance = {
-        id, projectId: wish.caller.projectId, name, engine: wish.engine, version: wish.version, runtime: 'process', host,
+        id, projectId: wish.caller.projectId, name, engine: wish.engine, version: wish.version, runtime, host: hostOf(runtime, host),
         spec: { ...spec, sealedPassword }, endpoints, grants: {}, attributes: { ...wish.attributes, userId: wish.caller.userId, userName: wish.caller.userName }, tags: wish.tags,
         generation: 1, floor: 1, health: 'unknown', cause: null, readyAt: null, crashes: 0, createdAt: now, updatedAt: now,
       }
@@ -119,8 +122,8 @@ export function controlPlane({ db, engines, runtimes, addresses, host, available
     // A server that cannot be found is told by the creation that needs it, not by everything that shows an instance.
     const runsOn = new Map<string, Promise<string | null>>()
     return Promise.all(instances.map(async (instance) => {
-      const key = `${instance.engine} ${instance.version}`
-      if (!runsOn.has(key)) runsOn.set(key, engines[instance.engine].runsOn(instance.version).catch(() => null))
+      const key = `${instance.engine} ${instance.version} ${instance.runtime}`
+      if (!runsOn.has(key)) runsOn.set(key, engines[instance.engine].runsOn(instance.version, instance.runtime).catch(() => null))
       return viewOf(engines[instance.engine], instance, open.get(instance.id) ?? null, nodes.get(instance.id) ?? [], await runsOn.get(key)!)
     }))
   }
@@ -197,6 +200,9 @@ function acceptedOperation({ id, instanceId, generation }: { id: string; instanc
 function viewOf(engine: Engine, instance: Instance, open: Operation | null, nodes: readonly NodeRecord[], runsOn: string | null): View {
   return { instance, status: statusOf(instance, open), nodes, roles: engine.roles?.(instance, nodes) ?? new Map(), open, runsOn }
 }
+
+/** Where the nodes of a new instance belong. */
+export function hostOf(runtime: RuntimeName, host: string): string { return runtime === 'kubernetes' ? clusterHost : host }
 
 function matches(view: View, filter: ListFilter): boolean {
   const { instance, status, nodes } = view

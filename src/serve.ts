@@ -15,6 +15,7 @@ import { hostInstances, nodesOf } from './store/instances.ts'
 import { readSetting, writeSetting } from './store/settings.ts'
 import { ensureProject } from './store/projects.ts'
 import { ownAddresses, releaseBlocks, sharedAddress } from './runtimes/process/addresses.ts'
+import { clusterHost } from './core/instance.ts'
 import { registry } from './registry.ts'
 import { startWorker } from './operations/worker.ts'
 import { startObserver } from './operations/observer.ts'
@@ -83,22 +84,24 @@ export async function serve(config: Config, log: Logger, down: (how: Config['onE
   const host = hostId(config.home)
   let blocks = await readSetting<readonly string[]>(db, 'address blocks', [])
   const ownPorts = [0, 1, 2, 3, 4, 5].map((offset) => config.port + offset)
-  const addresses = config.nodes.kind === 'own'
+  const own = config.nodes.kind === 'own'
     ? await ownAddresses(config.home, { held: blocks, async remember(held) { blocks = [...held]; await writeSetting(db, 'address blocks', held) } })
     : sharedAddress(config.nodes, ownPorts)
-  const { engines, runtimes } = registry(config, secrets)
+  const { engines, runtimes, addresses } = registry(config, secrets)
   const worker = startWorker({ db, engines, runtimes, owner: `${hostname()}:${process.pid}:${Date.now()}`, log })
   const observer = startObserver({ db, engines, runtimes, host, log, opened: worker.nudge })
   runtimes.process.onExit(observer.nudge)
+  runtimes.kubernetes.onChange(observer.nudge)
   const rotating = setInterval(() => runtimes.process.rotateLogs(), rotateEveryMs)
-  const plane = controlPlane({ db, engines, runtimes, addresses, host, available: freemem, seal: secrets.seal, worker })
+  const plane = controlPlane({ db, engines, runtimes, addresses: addresses(own), runtime: config.runtime, host, available: freemem, seal: secrets.seal, worker })
 
   async function stopWork(): Promise<void> {
     clearInterval(rotating)
     await Promise.all([observer.stop(), worker.stop()])
   }
   async function close(): Promise<void> {
-    addresses.close()
+    own.close()
+    runtimes.kubernetes.close()
     await db.destroy()
   }
   let listeners: Awaited<ReturnType<typeof listen>>
@@ -117,7 +120,8 @@ export async function serve(config: Config, log: Logger, down: (how: Config['onE
       // What is under way is accepted and goes on at the next start: nobody has to wait for a broker's grace period.
       await Promise.race([stopWork(), sleep(exit === 'keep' ? leaveWithinMs : stopWithinMs, undefined, { ref: false })])
       if (exit !== 'keep') {
-        const instances = await hostInstances(db, host)
+        // A cluster's nodes are not this machine's to stop; but what a home that goes away has made, nobody else knows of.
+        const instances = await hostInstances(db, host, ...exit === 'remove' ? [clusterHost] : [])
         const nodes = await nodesOf(db, instances.map((instance) => instance.id))
         await Promise.all(instances.map((instance) => {
           const ids = (nodes.get(instance.id) ?? []).map((node) => node.id)

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { checkpoint } from '../core/checkpoint.ts'
 import * as first from './migrations/0001-first.ts'
 import * as topologies from './migrations/0002-topologies.ts'
+import * as places from './migrations/0004-places.ts'
 import type { Tables } from './tables.ts'
 
 export type Database = Kysely<Tables>
@@ -30,7 +31,7 @@ export async function openDatabase(home: string): Promise<Database> {
     throw new Error(`the database ${path} cannot be opened: ${(error as Error).message}`)
   }
   const db = new Kysely<Tables>({ dialect: new SqliteDialect({ database: preparedOnce(file) }) })
-  const migrations = { '0001-first': first, '0002-topologies': topologies }
+  const migrations = { '0001-first': first, '0002-topologies': topologies, '0004-places': places }
   const { error } = await new Migrator({ db, provider: { getMigrations: async () => migrations } }).migrateToLatest()
   if (error) throw new Error(`the database ${path} has a schema that this release cannot serve: ${(error as Error).message}`)
   return db

@@ -5,6 +5,7 @@ import { transact, type Database, type Tx } from './database.ts'
 import type { OperationRow } from './tables.ts'
 import type { Action, Memo, Operation, Outcome } from '../core/operation.ts'
 import type { EngineName, Grants, Instance } from '../core/instance.ts'
+import type { Provision } from '../core/runtime.ts'
 
 export interface NewOperation {
   readonly id: string; readonly instance: Pick<Instance, 'id' | 'projectId' | 'engine'>; readonly action: Action
@@ -102,6 +103,16 @@ export async function grant(db: Database, owner: string, operation: Pick<Operati
     const held = tx.selectFrom('operations').select('instance_id').where('id', '=', operation.id).where('lease_owner', '=', owner).where('finished_at', 'is', null)
     const done = await tx.updateTable('instances').set({ grants: JSON.stringify(grants) }).where('id', 'in', held).executeTakeFirst()
     if (Number(done.numUpdatedRows) !== 1) throw new Error(`operation ${operation.id} is no longer ours`)
+  })
+}
+
+/** Records the addresses that a runtime has found, fenced like a grant. */
+export async function place(db: Database, owner: string, operation: Pick<Operation, 'id' | 'instanceId'>, { nodes, endpoints }: Provision): Promise<void> {
+  await transact(db, async (tx) => {
+    const held = tx.selectFrom('operations').select('instance_id').where('id', '=', operation.id).where('lease_owner', '=', owner).where('finished_at', 'is', null)
+    const done = await tx.updateTable('instances').set({ endpoints: JSON.stringify(endpoints) }).where('id', 'in', held).executeTakeFirst()
+    if (Number(done.numUpdatedRows) !== 1) throw new Error(`operation ${operation.id} is no longer ours`)
+    for (const { id, address, ports, listen } of nodes) await tx.updateTable('nodes').set({ address, ports: JSON.stringify(ports), listen: listen ? JSON.stringify(listen) : null }).where('id', '=', id).execute()
   })
 }
 
