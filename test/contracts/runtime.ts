@@ -41,10 +41,12 @@ export function runtimeContract(name: string, make: () => Promise<RuntimeUnderTe
     }
     const inspect = async (s: NodeSpec, runtime = under.runtime) => (await runtime.inspect(s.instanceId, [s.id]))[0]!
     const connected = async (s: NodeSpec): Promise<Redis> => {
-      const redis = new Redis({ host: s.address, port: s.ports['service']!, retryStrategy: () => 10, maxRetriesPerRequest: null })
-      redis.on('error', () => {})
-      await redis.ping()
-      return redis
+      // Where nobody has heard of a new address yet, anything may answer.
+      return until('an answer', async () => {
+        const redis = new Redis({ host: s.address, port: s.ports['service']!, retryStrategy: () => 10, maxRetriesPerRequest: null, connectTimeout: 2000 })
+        redis.on('error', () => {})
+        return redis.ping().then(() => redis, () => { redis.disconnect(); return null })
+      })
     }
 
     test('a node that was never applied is exited and observes nothing', async () => {

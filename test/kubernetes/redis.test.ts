@@ -104,8 +104,10 @@ describe('a single Redis in a cluster', { concurrency: false }, () => {
       const redis = client(shown)
       await redis.set('kept', kind)
       redis.disconnect()
+      const operations = async (): Promise<any[]> => (await server.call('console', 'GET', `/v1/operations?instance=${id}`)).json.operations
+      const before = (await operations()).length
       await cluster.kubectl('delete', kind, kind === 'configmap' ? `redis-${id}` : `redis-${id}-0`)
-      await until('a recovery', async () => { const { json } = await server.call('console', 'GET', `/v1/operations?instance=${id}`); return json.operations[0].action === 'recover' && json.operations[0].outcome === 'done' }, 60_000)
+      await until('a recovery', async () => { const all = await operations(); return all.length > before && all[0].action === 'recover' && all[0].outcome === 'done' }, 60_000)
       const after = await server.running('dcs', id)
       assert.deepEqual([after.ip, after.port], [shown.ip, shown.port])
       const again = client(after)

@@ -25,6 +25,7 @@ export interface KubernetesRuntime extends Runtime {
 const startsWithinMs = 60_000
 /** Longer than any grace period: a machine that is gone keeps its pods for as long as nobody knows about them. */
 const goneWithinMs = 90_000
+const remindEveryMs = 5000
 /** Events wake us; this is for one that got lost. */
 const lookAgainMs = 500
 
@@ -89,7 +90,7 @@ export function kubernetesRuntime(config: KubernetesConfig, contain: Readonly<Re
 
   async function started(spec: NodeSpec, but: string | undefined): Promise<void> {
     const { attention } = await grounded()
-    let hindered: string | null = null
+    let [hindered, remindAt]: [string | null, number] = [null, Date.now() + remindEveryMs]
     for (const giveUp = Date.now() + startsWithinMs; Date.now() < giveUp; await attention.next(spec.id, lookAgainMs)) {
       const pod = await podOf(spec.id)
       if (!pod || pod.metadata!.uid === but || pod.metadata!.deletionTimestamp) continue
@@ -97,6 +98,11 @@ export function kubernetesRuntime(config: KubernetesConfig, contain: Readonly<Re
       const refused = refusal(pod)
       if (refused) throw new Error(refused)
       hindered = hindrance(pod)
+      // What it needs may have been taken away after it was put there.
+      if (Date.now() > remindAt) {
+        await want(spec)
+        remindAt = Date.now() + remindEveryMs
+      }
     }
     throw new Error(`the pod of ${spec.id} did not start within ${startsWithinMs / 1000} s${hindered ? `: ${hindered}` : ''}`)
   }
