@@ -84,8 +84,10 @@ export function runtimeContract(name: string, make: () => Promise<RuntimeUnderTe
         const second = await inspect(s)
         assert.equal(second.observedGeneration, 2)
         assert.notDeepEqual(second.identity, first.identity)
-        assert.equal(await redis.get('kept'), 'yes')
         redis.disconnect()
+        const again = await connected(s)
+        assert.equal(await again.get('kept'), 'yes')
+        again.disconnect()
       })
     }
 
@@ -142,11 +144,13 @@ export function runtimeContract(name: string, make: () => Promise<RuntimeUnderTe
       await under.runtime.apply(s, { force: false })
       const redis = await connected(s)
       await redis.set('kept', 'yes')
+      redis.disconnect()
       await under.runtime.stop(s.instanceId, [s.id], 5000)
       assert.equal((await inspect(s)).phase, 'exited')
       await under.runtime.apply(s, { force: false })
-      assert.equal(await redis.get('kept'), 'yes')
-      redis.disconnect()
+      const again = await connected(s)
+      assert.equal(await again.get('kept'), 'yes')
+      again.disconnect()
     })
 
     test('remove leaves neither process nor data, may be repeated, and frees the address', async () => {

@@ -120,7 +120,8 @@ async function asked<T>(ask: () => Promise<T>, orNothing = false): Promise<T | n
     if (typeof code !== 'number') throw error instanceof TypeError ? away(`the Kubernetes API server does not answer: ${(error.cause as Error | undefined)?.message ?? error.message}`, error) : error
     if (code === 404 && orNothing) return null
     const reason = `Kubernetes answers ${code}: ${messageIn(body)}`
-    throw code === 429 || code >= 500 ? away(reason, error) : Object.assign(new Error(reason), { code })
+    // Somebody else was quicker, which says nothing of what is wanted.
+    throw Object.assign(code === 429 || code === 409 || code >= 500 ? away(reason, error) : new Error(reason), { code })
   } finally { late.abort() }
 }
 
