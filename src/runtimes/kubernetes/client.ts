@@ -110,8 +110,22 @@ function oneConnection(config: Client.KubeConfig): void {
   }
 }
 
-/** Answers null for what is not there, if that is fine; gives failures their own words. */
+/** A server that has too much to do is asked again, this much later. */
+const againMs = [50, 200, 500]
+
 async function asked<T>(ask: () => Promise<T>, orNothing = false): Promise<T | null> {
+  for (const waitMs of againMs) {
+    try { return await askedOnce(ask, orNothing) } catch (error) {
+      const { code } = error as { code?: number }
+      if (code !== 429 && !(code! >= 500)) throw error
+    }
+    await sleep(waitMs)
+  }
+  return askedOnce(ask, orNothing)
+}
+
+/** Answers null for what is not there, if that is fine; gives failures their own words. */
+async function askedOnce<T>(ask: () => Promise<T>, orNothing: boolean): Promise<T | null> {
   const late = new AbortController()
   try {
     return await Promise.race([ask(), sleep(answerWithinMs, undefined, { signal: late.signal }).then((): never => { throw away('the Kubernetes API server does not answer in time', null) })])

@@ -12,20 +12,20 @@ export async function provide({ cluster, config }: Ground, instance: Instance, n
   const machine = config.exposure === 'NodePort' ? await machineAddress({ cluster, config }) : null
   const reached = (service: V1Service): string => machine ?? (config.exposure === 'LoadBalancer' ? balanced(service) : service.spec!.clusterIP!)
   const portsOf = (service: V1Service): Record<string, number> => Object.fromEntries(service.spec!.ports!.map((port) => [port.name!, machine ? port.nodePort! : port.port]))
-  const placed = nodes.map(async (node): Promise<NodeRecord> => {
+  const placed = Promise.all(nodes.map(async (node): Promise<NodeRecord> => {
     const service = await cluster.put(nodeService(instance, node, by, config))
     return node.address === '' ? { ...node, address: reached(service), ports: portsOf(service), listen: listening(node) } : node
-  })
-  const endpoints = Object.entries(instance.endpoints).map(async ([name, endpoint]): Promise<[string, Endpoint]> => {
+  }))
+  const endpoints = Promise.all(Object.entries(instance.endpoints).map(async ([name, endpoint]): Promise<[string, Endpoint]> => {
     const found = await cluster.read('Service', endpointName(instance.engine, instance.id, name))
     const service = await cluster.put(endpointService(instance, name, found?.spec?.selector?.[nodeLabel] ?? null, by, config))
     return [name, endpoint.address === '' ? { address: reached(service), port: portsOf(service)['service']! } : endpoint]
-  })
+  }))
   const budget = nodes.length > 1 ? cluster.put(disruptionBudget(instance, by)) : null
-  const provision = { nodes: await Promise.all(placed), endpoints: Object.fromEntries(await Promise.all(endpoints)) }
-  await budget
+  // All at once, or one that fails while another is waited for would fail unheard.
+  const [found, own] = await Promise.all([placed, endpoints, budget])
   checkpoint('runtime.provided')
-  return provision
+  return { nodes: found, endpoints: Object.fromEntries(own) }
 }
 
 /** One request, by which the old and the new holder change places: there is no instant with two. */
