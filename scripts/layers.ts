@@ -8,7 +8,8 @@ import { dirname, relative, resolve } from 'node:path'
 /** First row whose prefix fits decides. */
 const rows: readonly { readonly place: string; readonly may: readonly string[] }[] = [
   { place: 'src/core/', may: [] },
-  { place: 'src/config.ts', may: [] },
+  { place: 'src/config-kubernetes.ts', may: [] },
+  { place: 'src/config.ts', may: ['src/config-kubernetes.ts'] },
   { place: 'src/kept.ts', may: [] },
   { place: 'src/home.ts', may: ['src/config.ts', 'src/kept.ts'] },
   { place: 'src/secrets.ts', may: ['src/kept.ts'] },
@@ -16,6 +17,7 @@ const rows: readonly { readonly place: string; readonly may: readonly string[] }
   { place: 'src/engines/redis/', may: ['src/core/', 'src/config.ts'] },
   { place: 'src/engines/kafka/', may: ['src/core/', 'src/config.ts'] },
   { place: 'src/runtimes/process/', may: ['src/core/', 'src/config.ts'] },
+  { place: 'src/runtimes/kubernetes/', may: ['src/core/', 'src/config-kubernetes.ts'] },
   { place: 'src/operations/', may: ['src/core/', 'src/store/'] },
   { place: 'src/places.ts', may: ['src/core/'] },
   { place: 'src/resize.ts', may: ['src/core/', 'src/store/', 'src/operations/', 'src/places.ts'] },

@@ -2,6 +2,7 @@
 import { homedir, platform } from 'node:os'
 import { isIP } from 'node:net'
 import { join, resolve } from 'node:path'
+import { readKubernetesConfig, type KubernetesConfig } from './config-kubernetes.ts'
 
 export interface Config {
   readonly home: string
@@ -29,6 +30,9 @@ export interface Config {
   /** Of a PostgreSQL, password included; null: SQLite in the home. Never logged. */
   readonly databaseUrl: string | null
   readonly programs: { readonly redisServer: string | null; readonly kafkaHome: string | null; readonly java: string | null; readonly engineFolder: string }
+  /** What runs the nodes of new instances. */
+  readonly runtime: 'process' | 'kubernetes'
+  readonly kubernetes: KubernetesConfig
   readonly logLevel: string
 }
 
@@ -65,6 +69,8 @@ export function readConfig(env: NodeJS.ProcessEnv, options: { readonly ephemeral
   if (shared === '0.0.0.0' || shared === '::') throw new ConfigError(`SLUICE_NODE_HOST ${shared} is no address that clients can reach: name one of this machine's own`)
   const [cert, key] = [text('SLUICE_TLS_CERT'), text('SLUICE_TLS_KEY')]
   if ((cert === null) !== (key === null)) throw new ConfigError('SLUICE_TLS_CERT and SLUICE_TLS_KEY belong together: set both, or neither')
+  const runtime = text('SLUICE_RUNTIME') ?? 'process'
+  if (runtime !== 'process' && runtime !== 'kubernetes') throw new ConfigError('SLUICE_RUNTIME must be process or kubernetes')
   const logLevel = text('SLUICE_LOG_LEVEL') ?? 'info'
   if (!logLevels.includes(logLevel)) throw new ConfigError(`SLUICE_LOG_LEVEL must be one of ${logLevels.join(', ')}`)
   return Object.freeze<Config>({
@@ -85,7 +91,7 @@ export function readConfig(env: NodeJS.ProcessEnv, options: { readonly ephemeral
       redisServer: text('SLUICE_REDIS_SERVER'), kafkaHome: text('SLUICE_KAFKA_HOME'), java: text('SLUICE_JAVA'),
       engineFolder: join(dataFolder(), 'engines'),
     },
-    logLevel,
+    runtime, kubernetes: readKubernetesConfig(env), logLevel,
   })
 }
 

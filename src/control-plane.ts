@@ -17,7 +17,7 @@ import { statusOf, type Status } from './core/status.ts'
 import type { Addresses } from './core/addresses.ts'
 import type { Answer, Caller, ControlPlane, CreateRefusal, CreateWish, TaskView, View } from './core/control-plane.ts'
 import type { Engine } from './core/engine.ts'
-import type { EngineName, Instance, NodeRecord, RuntimeName } from './core/instance.ts'
+import { clusterHost, type EngineName, type Instance, type NodeRecord, type RuntimeName } from './core/instance.ts'
 import type { Operation } from './core/operation.ts'
 import type { NodeReport, Runtime } from './core/runtime.ts'
 import type { Worker } from './operations/worker.ts'
@@ -26,7 +26,9 @@ export interface PlaneParts {
   readonly db: Database
   readonly engines: Readonly<Record<EngineName, Engine>>
   readonly runtimes: Readonly<Record<RuntimeName, Runtime>>
-  readonly addresses: Addresses
+  readonly addresses: Readonly<Record<RuntimeName, Addresses>>
+  /** Of new instances. */
+  readonly runtime: RuntimeName
   readonly host: string
   /** Memory that this machine could give to new processes now, in bytes. */
   readonly available: () => number
@@ -34,12 +36,14 @@ export interface PlaneParts {
   readonly worker: Pick<Worker, 'nudge' | 'progress' | 'cancel'>
 }
 
-export function controlPlane({ db, engines, runtimes, addresses, host, available, seal, worker }: PlaneParts): ControlPlane {
+export function controlPlane({ db, engines, runtimes, addresses, runtime, host, available, seal, worker }: PlaneParts): ControlPlane {
   /**
    * Addresses are looked for before the transaction, which awaits nothing else; whoever places takes turns so that two
    * never find the same. Another control plane of this host may, and the one whose commit comes later looks again.
    */
   let placing: Promise<unknown> = Promise.resolve()
+  /** Nodes in a cluster are nobody's alone: whoever is asked can look. */
+  const isOurs = (place: string): boolean => place === host || place === clusterHost
   function inTurn<T>(place: () => Promise<T>): Promise<T> {
     const turn = placing.then(() => placed(place))
     placing = turn.catch(() => {})
@@ -52,21 +56,22 @@ export function controlPlane({ db, engines, runtimes, addresses, host, available
     const made: { instance: Instance; nodes: NodeRecord[]; operationId: string }[] = []
     const { password, ...spec } = wish.spec
     // What is not installed at all, or cannot run, is for the creation to find out and to tell.
-    const version = await engines[wish.engine].runsOn(wish.version).catch(() => undefined)
+    const version = await engines[wish.engine].runsOn(wish.version, runtime).catch(() => undefined)
     if (version === null) return { kind: 'no version', reason: `the installed ${wish.engine} cannot stand in for version ${wish.version}` }
     // A flavor is a ceiling, so what counts is what the engine needs to start at all.
     const needed = engines[wish.engine].leastMemoryBytes * spec.nodeCount * wish.names.length
-    if (needed > available()) return { kind: 'no room', reason: `${mib(needed)} MiB of memory are needed to start and ${mib(available())} MiB are available: ${mib(needed - available())} MiB are missing` }
+    // A cluster's scheduler knows its machines, and we do not.
+    if (runtime === 'process' && needed > available()) return { kind: 'no room', reason: `${mib(needed)} MiB of memory are needed to start and ${mib(available())} MiB are available: ${mib(needed - available())} MiB are missing` }
     const sealedPassword = password === null ? null : seal(password)
     for (const name of wish.names) {
       const id = randomUUID()
-      const placing = { engine: engines[wish.engine], addresses, host, taken }
+      const placing = { engine: engines[wish.engine], addresses: addresses[runtime], host: hostOf(runtime, host), taken }
       const endpoints = await placeEndpoints(placing, spec)
       if (typeof endpoints === 'string') return { kind: 'no room', reason: endpoints }
       const nodes = await placeNodes(placing, id, spec, Array.from({ length: spec.nodeCount }, (_, n) => n))
       if (typeof nodes === 'string') return { kind: 'no room', reason: nodes }
       const instance: Instance = {
-        id, projectId: wish.caller.projectId, name, engine: wish.engine, version: wish.version, runtime: 'process', host,
+        id, projectId: wish.caller.projectId, name, engine: wish.engine, version: wish.version, runtime, host: hostOf(runtime, host),
         spec: { ...spec, sealedPassword }, endpoints, grants: {}, attributes: { ...wish.attributes, userId: wish.caller.userId, userName: wish.caller.userName }, tags: wish.tags,
         generation: 1, floor: 1, health: 'unknown', cause: null, readyAt: null, crashes: 0, createdAt: now, updatedAt: now,
       }
@@ -126,14 +131,14 @@ export function controlPlane({ db, engines, runtimes, addresses, host, available
       const ids = instances.map((instance) => instance.id)
       const [open, nodes] = [await openOperationsOf(tx, ids), await nodesOf(tx, ids)]
       // This host is heard of: we are on it.
-      return { instances, open, nodes, heard: instances.some((instance) => instance.host !== host) ? await heardHosts(tx, Date.now()) : new Set<string>() }
+      return { instances, open, nodes, heard: instances.some((instance) => !isOurs(instance.host)) ? await heardHosts(tx, Date.now()) : new Set<string>() }
     })
     // A server that cannot be found is told by the creation that needs it, not by everything that shows an instance.
     const runsOn = new Map<string, Promise<string | null>>()
     return Promise.all(instances.map(async (instance) => {
-      const key = `${instance.engine} ${instance.version}`
-      if (!runsOn.has(key)) runsOn.set(key, engines[instance.engine].runsOn(instance.version).catch(() => null))
-      return viewOf(engines[instance.engine], instance, open.get(instance.id) ?? null, nodes.get(instance.id) ?? [], await runsOn.get(key)!, instance.host !== host && !heard.has(instance.host))
+      const key = `${instance.engine} ${instance.version} ${instance.runtime}`
+      if (!runsOn.has(key)) runsOn.set(key, engines[instance.engine].runsOn(instance.version, instance.runtime).catch(() => null))
+      return viewOf(engines[instance.engine], instance, open.get(instance.id) ?? null, nodes.get(instance.id) ?? [], await runsOn.get(key)!, !isOurs(instance.host) && !heard.has(instance.host))
     }))
   }
 
@@ -163,7 +168,7 @@ export function controlPlane({ db, engines, runtimes, addresses, host, available
     async list(projectId, filter) {
       let total = 0
       const page = await views(async (tx) => {
-        const found = await findInstances(tx, projectId, filter, [host, ...await heardHosts(tx, Date.now())])
+        const found = await findInstances(tx, projectId, filter, [host, clusterHost, ...await heardHosts(tx, Date.now())])
         total = found.total
         return found.instances
       })
@@ -193,7 +198,7 @@ export function controlPlane({ db, engines, runtimes, addresses, host, available
     async logs(projectId, id, how) {
       const [instance] = await projectInstances(db, projectId, null, [id])
       if (!instance) return null
-      if (instance.host !== host) return 'elsewhere'
+      if (!isOurs(instance.host)) return 'elsewhere'
       const nodes = (await nodesOf(db, [id])).get(id) ?? []
       return nodes[0] ? runtimes[instance.runtime].logs(nodes[0].id, how) : null
     },
@@ -201,7 +206,7 @@ export function controlPlane({ db, engines, runtimes, addresses, host, available
       const all = await views((tx) => projectInstances(tx, projectId, engine ?? null, ...instanceId === undefined ? [] : [[instanceId]]))
       return Promise.all(all.flatMap((view) => {
         const leaving = view.open ? leavingNodes(view.open.memo) : []
-        return view.nodes.map(async (node) => ({ view, node, role: view.roles.get(node.id) ?? null, leaving: leaving.includes(node.id), report: node.host === host ? await runtimes[view.instance.runtime].report(view.instance.id, node.id) : notHere(node.id) }))
+        return view.nodes.map(async (node) => ({ view, node, role: view.roles.get(node.id) ?? null, leaving: leaving.includes(node.id), report: isOurs(node.host) ? await runtimes[view.instance.runtime].report(view.instance.id, node.id) : notHere(node.id) }))
       }))
     },
   }
@@ -217,6 +222,9 @@ function acceptedOperation({ id, instanceId, generation }: { id: string; instanc
 function viewOf(engine: Engine, instance: Instance, open: Operation | null, nodes: readonly NodeRecord[], runsOn: string | null, hostIsSilent: boolean): View {
   return { instance, status: statusOf(instance, open, hostIsSilent), nodes, roles: engine.roles?.(instance, nodes) ?? new Map(), open, runsOn }
 }
+
+/** Where the nodes of a new instance belong. */
+export function hostOf(runtime: RuntimeName, host: string): string { return runtime === 'kubernetes' ? clusterHost : host }
 
 function notHere(id: string): NodeReport { return { id, phase: 'unknown', observedGeneration: null, identity: null, logPath: null, residentBytes: null } }
 

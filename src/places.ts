@@ -31,7 +31,7 @@ export async function placeNodes({ engine, addresses, host, taken }: Placing, in
     const place = await addresses.place(engine.ports(spec), spec.port, taken)
     if (typeof place === 'string') return place
     for (const port of Object.values(place.ports)) taken.add(`${place.address}:${port}`)
-    nodes.push({ id: `${instanceId}-${ordinal}`, instanceId, ordinal, host, address: place.address, ports: place.ports })
+    nodes.push({ id: `${instanceId}-${ordinal}`, instanceId, ordinal, host, address: place.address, ports: place.ports, ...place.listen ? { listen: place.listen } : {} })
   }
   return nodes
 }

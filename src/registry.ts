@@ -1,11 +1,16 @@
 /** The only file that names every engine and runtime. */
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { clusterAddresses } from './runtimes/kubernetes/addresses.ts'
+import { containKafka } from './engines/kafka/container.ts'
+import { containRedis } from './engines/redis/container.ts'
 import { findRedis, locateRedis } from './engines/redis/program.ts'
 import { kafkaEngine } from './engines/kafka/index.ts'
 import { kafkaVersion, locateKafka } from './engines/kafka/program.ts'
+import { kubernetesRuntime, type KubernetesRuntime } from './runtimes/kubernetes/index.ts'
 import { processRuntime, type ProcessRuntime } from './runtimes/process/index.ts'
 import { redisEngine } from './engines/redis/index.ts'
+import type { Addresses } from './core/addresses.ts'
 import type { Config } from './config.ts'
 import type { Engine } from './core/engine.ts'
 import type { EngineName, RuntimeName } from './core/instance.ts'
@@ -16,7 +21,9 @@ const guardProgram = fileURLToPath(new URL('guard.ts', import.meta.url))
 
 export interface Registry {
   readonly engines: Readonly<Record<EngineName, Engine>>
-  readonly runtimes: Readonly<Record<RuntimeName, ProcessRuntime>>
+  readonly runtimes: { readonly process: ProcessRuntime; readonly kubernetes: KubernetesRuntime }
+  /** `own`: of this machine's processes. */
+  readonly addresses: (own: Addresses) => Readonly<Record<RuntimeName, Addresses>>
 }
 
 export function registry(config: Config, secrets: Secrets): Registry {
@@ -26,9 +33,20 @@ export function registry(config: Config, secrets: Secrets): Registry {
       redis: redisEngine({
         account: (instanceId) => secrets.derive(`redis account ${instanceId}`).toString('base64url'),
         customer: ({ spec }) => spec.sealedPassword === null ? null : secrets.open(spec.sealedPassword),
-      }, async () => (await findRedis(config.programs)).version),
-      kafka: kafkaEngine(() => kafkaVersion(config.programs)),
+      }, async (runtime) => runtime === 'kubernetes' ? tagOf(config.kubernetes.images.redis) : (await findRedis(config.programs)).version),
+      kafka: kafkaEngine((runtime) => runtime === 'kubernetes' ? tagOf(config.kubernetes.images.kafka) : kafkaVersion(config.programs)),
     },
-    runtimes: { process: processRuntime(join(config.home, 'nodes'), (software, spec) => programs[software.name](software, spec), config.guard ? { home: config.home, command: [process.execPath, guardProgram] } : undefined) },
+    addresses: (own) => ({ process: own, kubernetes: clusterAddresses }),
+    runtimes: {
+      kubernetes: kubernetesRuntime(config.kubernetes, { redis: containRedis(config.kubernetes.images.redis), kafka: containKafka(config.kubernetes.images.kafka, config.kubernetes.kafkaStorageBytes) }),
+      process: processRuntime(join(config.home, 'nodes'), (software, spec) => programs[software.name](software, spec), config.guard ? { home: config.home, command: [process.execPath, guardProgram] } : undefined),
+    },
   }
+}
+
+/** The version that an image says it has. */
+function tagOf(image: string): string {
+  const version = /:v?(\d+(?:\.\d+)*)[^:/]*$/.exec(image)?.[1]
+  if (version === undefined) throw new Error(`the image ${image} does not tell its version`)
+  return version
 }

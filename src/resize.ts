@@ -7,9 +7,12 @@ import { planFor } from './operations/plan.ts'
 import { mib, placeNodes, type Placing } from './places.ts'
 import { refusalOf } from './core/refusal.ts'
 import type { Answer, Caller, ResizeWish } from './core/control-plane.ts'
+import type { Addresses } from './core/addresses.ts'
 import type { Operation } from './core/operation.ts'
+import type { RuntimeName } from './core/instance.ts'
 
-export interface ResizeParts extends Omit<Placing, 'taken'> {
+export interface ResizeParts extends Omit<Placing, 'taken' | 'addresses'> {
+  readonly addresses: Readonly<Record<RuntimeName, Addresses>>
   readonly db: Database
   readonly accepted: (wish: { id: string; instanceId: string; generation: number }, caller: Caller, action: Operation['action'], now: number) => Operation
   readonly newId: () => string
@@ -31,8 +34,8 @@ export async function resize(parts: ResizeParts, { caller, engine, id, shards, r
   const more = Math.max(0, wanted - existing.length)
   if (more > 0 && seen.host !== host) return { id, refusal: { kind: 'unsupported', reason: 'another host runs this instance, and only a control plane there can find room for more nodes' } }
   const needed = parts.engine.leastMemoryBytes * more
-  if (more > 0 && needed > available()) return `${mib(needed)} MiB of memory are needed to start and ${mib(available())} MiB are available`
-  const added = await placeNodes({ ...parts, taken: await takenAddresses(db, host) }, id, spec, Array.from({ length: more }, (_, n) => first + n))
+  if (more > 0 && seen.runtime === 'process' && needed > available()) return `${mib(needed)} MiB of memory are needed to start and ${mib(available())} MiB are available`
+  const added = await placeNodes({ ...parts, addresses: parts.addresses[seen.runtime], host: seen.host, taken: await takenAddresses(db, host) }, id, spec, Array.from({ length: more }, (_, n) => first + n))
   if (typeof added === 'string') return added
   const now = Date.now()
   const action = more > 0 ? 'extend' : 'shrink'

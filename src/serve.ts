@@ -17,6 +17,7 @@ import { hostInstances, nodesOf } from './store/instances.ts'
 import { addBlocks, blocksOf, dropBlocks } from './store/blocks.ts'
 import { ensureProject } from './store/projects.ts'
 import { ownAddresses, releaseBlocks, sharedAddress } from './runtimes/process/addresses.ts'
+import { clusterHost } from './core/instance.ts'
 import { registry } from './registry.ts'
 import { startWorker } from './operations/worker.ts'
 import { startObserver } from './operations/observer.ts'
@@ -98,23 +99,25 @@ export async function serve(config: Config, log: Logger, down: (how: Config['onE
   const presence = await startPresence(db, { id: owner, host }, log)
   let blocks = await blocksOf(db, host)
   const ownPorts = [0, 1, 2, 3, 4, 5].map((offset) => config.port + offset)
-  const addresses = config.nodes.kind === 'own'
+  const own = config.nodes.kind === 'own'
     ? await ownAddresses(config.home, { held: blocks, async remember(held) { blocks = [...held]; await addBlocks(db, host, held) } })
     : sharedAddress(config.nodes, ownPorts)
-  const { engines, runtimes } = registry(config, secrets)
+  const { engines, runtimes, addresses } = registry(config, secrets)
   const metrics = meter({ db, engines, runtimes, host })
   const worker = startWorker({ db, engines, runtimes, owner, host, log, ended: metrics.ended })
   const observer = startObserver({ db, engines, runtimes, host, log, opened: worker.nudge })
   runtimes.process.onExit(observer.nudge)
+  runtimes.kubernetes.onChange(observer.nudge)
   const rotating = setInterval(() => runtimes.process.rotateLogs(), rotateEveryMs)
-  const plane = controlPlane({ db, engines, runtimes, addresses, host, available: freemem, seal: secrets.seal, worker })
+  const plane = controlPlane({ db, engines, runtimes, addresses: addresses(own), runtime: config.runtime, host, available: freemem, seal: secrets.seal, worker })
 
   async function stopWork(): Promise<void> {
     clearInterval(rotating)
     await Promise.all([observer.stop(), worker.stop()])
   }
   async function close(): Promise<void> {
-    addresses.close()
+    own.close()
+    runtimes.kubernetes.close()
     await presence.stop()
     await db.destroy()
   }
@@ -137,7 +140,8 @@ export async function serve(config: Config, log: Logger, down: (how: Config['onE
       const accompanied = exit !== 'keep' && await presence.accompanied()
       if (accompanied) log.warn({ exit }, 'other control planes of this host go on, and so do the nodes')
       if (exit !== 'keep' && !accompanied) {
-        const instances = await hostInstances(db, host)
+        // A cluster's nodes are not this machine's to stop; but what a home that goes away has made, nobody else knows of.
+        const instances = await hostInstances(db, host, ...exit === 'remove' ? [clusterHost] : [])
         const nodes = await nodesOf(db, instances.map((instance) => instance.id))
         await Promise.all(instances.map((instance) => {
           const ids = (nodes.get(instance.id) ?? []).map((node) => node.id)

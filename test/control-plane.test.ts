@@ -5,6 +5,7 @@ import { controlPlane, type PlaneParts } from '../src/control-plane.ts'
 import { kafkaEngine } from '../src/engines/kafka/index.ts'
 import { redisEngine } from '../src/engines/redis/index.ts'
 import { databases } from './support/matrix.ts'
+import type { Addresses } from '../src/core/addresses.ts'
 import type { CreateWish, View } from '../src/core/control-plane.ts'
 
 const caller = { projectId: 'p', userId: 'u', userName: 'admin' }
@@ -18,11 +19,12 @@ for (const database of databases) {
     const { db, close } = await database.open()
     let available = 100 * 1024 * 1024
     let next = 1
+    const addresses: Addresses = { async place(ports) { next += 1; return { address: `127.8.8.${next}`, ports } }, close() {} }
     const plane = controlPlane({
       db, host: 'h', available: () => available, seal: (text) => text, worker: { nudge() {}, progress: () => null, cancel() {} },
       engines: { redis: redisEngine({ account: () => 'a', customer: () => null }, async () => '7.0.15'), kafka: kafkaEngine(() => '3.9.1') },
       runtimes: {} as PlaneParts['runtimes'],
-      addresses: { async place(ports) { next += 1; return { address: `127.8.8.${next}`, ports } }, close() {} },
+      runtime: 'process', addresses: { process: addresses, kubernetes: addresses },
     })
     try {
       assert.deepEqual(await plane.create(wish()), { kind: 'no room', reason: '300 MiB of memory are needed to start and 100 MiB are available: 200 MiB are missing' })

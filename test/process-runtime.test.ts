@@ -26,14 +26,20 @@ for (const mode of ['own', 'shared'] as const) {
     const again = () => processRuntime(join(folder, 'nodes'), locate)
     return {
       runtime: again(), again,
-      async place() {
+      async place(_instanceId, _nodeId, again) {
+        if (again) return again
         const place = await addresses.place({ service: 6379 }, null, taken)
         if (typeof place === 'string') throw new Error(place)
         const { address, ports } = place
         taken.add(`${address}:${ports['service']}`)
         return { address, port: ports['service']! }
       },
-      alive: () => processesUnder(folder),
+      alive: async () => processesUnder(folder).length,
+      async crash(_spec, { identity }) { process.kill(identity!.pid, 'SIGKILL') },
+      forge(spec) {
+        const path = join(folder, 'nodes', spec.id, 'pid')
+        writeFileSync(path, readFileSync(path, 'utf8').replace(/^\d+/, String(process.pid)))
+      },
       async destroy() {
         for (const pid of processesUnder(folder)) process.kill(pid, 'SIGKILL')
         await until('processes to end', () => processesUnder(folder).length === 0)

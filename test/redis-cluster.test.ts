@@ -151,7 +151,7 @@ test('replicas are added and taken away while it serves; taking whole shards awa
     await until(`${action} to be done`, async () => {
       const result = await step({
         instance, nodes, operation: { id: 'o', action, memo } as Operation, signal: new AbortController().signal, cancelled: false, progress() {},
-        async remember(next) { memo = next }, async grant(grants) { instance = { ...instance, grants } },
+        async remember(next) { memo = next }, async grant(grants) { instance = { ...instance, grants } }, async place() {},
       }).catch((error) => { throw new Fatal((error as Error).message) })
       return result === 'done'
     }, 30_000, 10)

@@ -1,6 +1,9 @@
 /** Where the nodes of a runtime may listen. */
 
-export interface Place { readonly address: string; readonly ports: Readonly<Record<string, number>> }
+import type { Listening } from './instance.ts'
+
+/** An empty address: the runtime finds it one when the node is provided for. */
+export interface Place { readonly address: string; readonly ports: Readonly<Record<string, number>>; readonly listen?: Listening }
 
 export interface Addresses {
   /**

@@ -1,5 +1,5 @@
 /** A kind of server software: lays out the nodes of an instance and knows how to ask them how they are. */
-import type { Endpoint, EngineName, Grants, Instance, NodeRecord, Spec } from './instance.ts'
+import type { Endpoint, EngineName, Grants, Instance, NodeRecord, RuntimeName, Spec } from './instance.ts'
 import type { Plan, PlannedWish } from './plan.ts'
 import type { NodeSpec, NodeState } from './runtime.ts'
 
@@ -27,6 +27,8 @@ export interface World {
   kill(node: NodeRecord): Promise<void>
   /** Removes a file of a node, by its path in the node's folder. Absent is fine. */
   discard(node: NodeRecord, path: string): Promise<void>
+  /** Lets an endpoint of the instance lead to this node, or to nobody. Absent: servers take and leave addresses themselves. */
+  give?(endpoint: string, node: NodeRecord | null): Promise<void>
   progress(text: string, nodeId?: string): void
 }
 
@@ -85,6 +87,6 @@ export interface Engine {
   flush?(world: World, key: string): Promise<void>
   /** Removes the evidence that `flush` left behind. */
   forgetFlush?(world: World, key: string): Promise<void>
-  /** The version of the installed software that an instance of this version runs on; null when the installed one cannot stand in for it. Throws when none is installed. */
-  runsOn(version: string): Promise<string | null>
+  /** The version of the runtime's software that an instance of this version runs on; null when that cannot stand in for it. Throws when there is none, or it cannot be known. */
+  runsOn(version: string, runtime: RuntimeName): Promise<string | null>
 }

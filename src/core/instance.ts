@@ -1,7 +1,9 @@
 /** What a customer wants: one Redis cache or one Kafka queue, and what is known of it. */
 
 export type EngineName = 'redis' | 'kafka'
-export type RuntimeName = 'process'
+export type RuntimeName = 'process' | 'kubernetes'
+/** The host of instances that run in a cluster: every control plane can see it, so they belong to no machine. */
+export const clusterHost = 'kubernetes'
 
 /** `unknown` until the first creation ends; afterwards what the last operation or the observer saw. */
 export type Health = 'unknown' | 'healthy' | 'unhealthy'
@@ -67,14 +69,23 @@ export type Grants = Readonly<Record<string, string>>
 export type Attributes = Readonly<Record<string, unknown>>
 export interface Tag { readonly key: string; readonly value: string }
 
-/** One process (later: pod) of an instance, as recorded when the instance was created. */
+/** Where a node listens, as it sees itself. */
+export interface Listening { readonly address: string; readonly ports: Readonly<Record<string, number>> }
+
+/** One process or pod of an instance, as recorded when the instance was created. */
 export interface NodeRecord {
   readonly id: string
   readonly instanceId: string
   /** 0, 1, 2 … in the order of the layout. */
   readonly ordinal: number
   readonly host: string
+  /** Where everybody reaches it, clients and the other nodes alike; empty until its runtime has found it an address. */
   readonly address: string
   /** Ports by listener: `{ service: 6379 }`, `{ service: 9092, controller: 9093 }`. */
   readonly ports: Readonly<Record<string, number>>
+  /** Where it listens, when that is not where it is reached. */
+  readonly listen?: Listening
 }
+
+/** Where a node listens, as it sees itself. */
+export function listening(node: Pick<NodeRecord, 'address' | 'ports' | 'listen'>): Listening { return node.listen ?? node }

@@ -1,5 +1,6 @@
 /** The durable record of one wish, and the function that makes it true. */
 import type { Grants, Instance, NodeRecord } from './instance.ts'
+import type { Provision } from './runtime.ts'
 
 export type Action = 'create' | 'restart' | 'soft_restart' | 'flush' | 'delete' | 'recover' | 'swap' | 'extend' | 'shrink'
 
@@ -48,6 +49,8 @@ export interface StepContext {
   remember(memo: Memo): Promise<void>
   /** Writes the engine's grants durably, fenced by the lease like `remember`. */
   grant(grants: Grants): Promise<void>
+  /** Writes the addresses that a runtime has found, fenced like these. */
+  place(found: Provision): Promise<void>
 }
 export interface Later { readonly waitMs: number }
 /** `done`, `cancelled`, or when to look again. A throw is retried; a TerminalError fails the operation. */

@@ -1,5 +1,5 @@
 /** Makes nodes run. Every method may be called again at any time, after any crash, and converges. */
-import type { EngineName } from './instance.ts'
+import type { Endpoint, EngineName, Instance, Listening, NodeRecord } from './instance.ts'
 
 export interface NodeSpec {
   readonly id: string
@@ -12,6 +12,7 @@ export interface NodeSpec {
   readonly files: Readonly<Record<string, string>>
   readonly address: string
   readonly ports: Readonly<Record<string, number>>
+  readonly listen?: Listening
   readonly memoryBytes: number
   readonly generation: number
   /** How long a stop may take before the process group is killed. */
@@ -29,10 +30,17 @@ export interface NodeState {
   readonly observedGeneration: number
   readonly identity: Identity | null
   readonly exit?: { readonly code: number | null; readonly lastLines: string }
+  /** The endpoints of its instance that lead to it, by name; absent where servers hold addresses themselves. */
+  readonly holds?: readonly string[]
 }
 
 /** What tells one process from every other, on this machine and across reboots. */
-export interface Identity { readonly pid: number; readonly startedAt: string }
+export interface Identity {
+  readonly pid: number
+  readonly startedAt: string
+  /** What the server was told at its start and answers when asked who it is: in a container every server is process 1. */
+  readonly token?: string
+}
 
 /** `unknown`: another host runs it, and only that one can look. */
 export interface NodeReport extends Omit<NodeState, 'phase' | 'observedGeneration'> {
@@ -56,13 +64,42 @@ export interface Runtime {
   remove(instanceId: string, nodeIds: readonly string[], how: { readonly all: boolean }): Promise<void>
   /** Removes one file of a node, path relative to its directory. Absent is fine. */
   discard(nodeId: string, path: string): Promise<void>
+  /**
+   * Finds addresses for what has none, and puts back what stands for an instance besides its nodes. Changes no address that
+   * is known. Absent: addresses are known from the beginning.
+   */
+  provide?(instance: Instance, nodes: readonly NodeRecord[]): Promise<Provision>
+  /** Lets an endpoint of the instance lead to this node, or to nobody. Absent: servers hold addresses themselves. */
+  give?(instance: Instance, endpoint: string, nodeId: string | null): Promise<void>
+  /** What stands for the instance and is not as it was made, as a sentence; null when all is. */
+  drift?(instance: Instance, nodes: readonly NodeRecord[]): Promise<string | null>
+  /** Nothing happened to the instance since it was inspected last, by what is watched. Absent: nobody watches, so look. */
+  quiet?(instanceId: string): boolean
   /** For people: pid, memory, log path. */
   report(instanceId: string, nodeId: string): Promise<NodeReport>
   /** The last lines of a node's log and, with `follow`, what comes after them until the signal. */
   logs(nodeId: string, how: LogRequest): AsyncIterable<string>
 }
 
+export interface Provision { readonly nodes: readonly NodeRecord[]; readonly endpoints: Readonly<Record<string, Endpoint>> }
+
 export interface LogRequest { readonly lines: number; readonly follow: boolean; readonly signal: AbortSignal }
+
+/** What a node is in a container. */
+export interface Container {
+  readonly image: string
+  readonly command: readonly string[]
+  readonly env: Readonly<Record<string, string>>
+  /** Whether the files of the node hold secrets, be it as hashes. */
+  readonly secret: boolean
+  /** A command inside that succeeds when the server answers, or the listener that it answers on. */
+  readonly ready: { readonly command: readonly string[] } | { readonly port: string }
+  /** What it may use at most, and what it gets for sure. Bytes. */
+  readonly memory: { readonly limit: number; readonly request: number }
+  readonly storageBytes: number
+}
+/** How an engine runs in a container. `$(SLUICE_POD)` in a command stands for what tells this pod from any other. */
+export type Contain = (spec: NodeSpec) => Container
 
 /** Where a runtime on this machine finds an engine's program. Throws a sentence naming path and version when it cannot run. */
 export type Locate = (software: { name: EngineName; version: string }, spec: { env: Readonly<Record<string, string>> }) => Promise<Program>

@@ -38,8 +38,32 @@ export function worldOf(context: StepContext, states: readonly NodeState[], runt
       if (state?.phase === 'running') await runtime.kill(node.id, state.identity!)
     },
     discard: (node, path) => runtime.discard(node.id, path),
+    ...runtime.give ? { give: (endpoint: string, node: NodeRecord | null) => runtime.give!(context.instance, endpoint, node?.id ?? null) } : {},
     progress: (text, nodeId) => context.progress(text, nodeId),
   }
+}
+
+/** Addresses for what has none, durably; once for each run of the operation also all else that a runtime keeps for an instance. */
+export async function provide(context: StepContext, { runtime, scratch }: Pick<Parts, 'runtime' | 'scratch'>): Promise<void> {
+  if (!runtime.provide || scratch.has('provided')) return
+  const unplaced = context.nodes.some((node) => node.address === '')
+  if (unplaced) context.progress('finding addresses')
+  const found = await runtime.provide(context.instance, context.nodes)
+  if (unplaced) await context.place(found)
+  scratch.set('provided', 1)
+}
+
+/** Puts back what stands for nodes that run, and leaves these alone. */
+async function mend({ instance, nodes }: StepContext, states: readonly NodeState[], { engine, runtime, scratch }: Parts): Promise<void> {
+  if (!runtime.drift || scratch.has('mended')) return
+  if (await runtime.drift(instance, nodes) !== null) {
+    for (const spec of engine.layout(instance, nodes)) {
+      const state = states.find(({ id }) => id === spec.id)!
+      // As it is: a rolling change that was cancelled half way stays so.
+      if (state.phase === 'running') await runtime.apply({ ...spec, generation: state.observedGeneration }, { force: false })
+    }
+  }
+  scratch.set('mended', 1)
 }
 
 /** Roles as granted, and every node well. */
@@ -50,7 +74,9 @@ export async function settleDown(engine: Engine, world: World): Promise<NodeHeal
 
 /** `force`: killed, all at once. `rolling`: one at a time, each proven healthy before the next. */
 export function converge(how: { readonly force: boolean; readonly rolling: boolean }) {
-  return ({ engine, runtime, scratch }: Parts): Step => async (context) => {
+  return (parts: Parts): Step => async (context) => {
+    const { engine, runtime, scratch } = parts
+    await provide(context, parts)
     const { instance, nodes } = context
     const states = await runtime.inspect(instance.id, nodes.map((node) => node.id))
     const world = worldOf(context, states, runtime)
@@ -59,6 +85,7 @@ export function converge(how: { readonly force: boolean; readonly rolling: boole
     const dead = behind.filter((node) => stateOf(node).phase !== 'running')
     // What is stopped one after another can be left half done, and a cancelled change leaves it so.
     if (dead.length === 0 && (behind.length === 0 || context.cancelled && how.rolling)) {
+      await mend(context, states, parts)
       const health = await settleDown(engine, world)
       if (health.ok) return behind.length === 0 ? 'done' : 'cancelled'
       return waitFor(health, context, scratch)

@@ -1,6 +1,6 @@
 /** Empties an instance exactly once; a node that just died is brought back first. */
 import { checkpoint } from '../core/checkpoint.ts'
-import { outdated, settleDown, start, worldOf } from './converge.ts'
+import { outdated, provide, settleDown, start, worldOf } from './converge.ts'
 import type { Step } from '../core/operation.ts'
 import type { Parts } from './actions.ts'
 
@@ -9,6 +9,7 @@ const lookAgainMs = 10
 
 export function flush({ engine, runtime, scratch }: Parts): Step {
   return async (context) => {
+    await provide(context, { runtime, scratch })
     const { instance, nodes, operation } = context
     const states = await runtime.inspect(instance.id, nodes.map((node) => node.id))
     const world = worldOf(context, states, runtime)

@@ -62,17 +62,27 @@ export function startObserver({ db, engines, runtimes, host, log, opened }: Obse
   }
 
   async function judge(instance: Instance, nodes: readonly NodeRecord[]): Promise<void> {
-    const states = await runtimes[instance.runtime].inspect(instance.id, nodes.map((node) => node.id))
+    const runtime = runtimes[instance.runtime]
+    // What is watched is looked at when something happens to it, and when its engine is asked.
+    if (runtime.quiet?.(instance.id) && !isDue(instance, nodes.length, Date.now())) return
+    const states = await runtime.inspect(instance.id, nodes.map((node) => node.id))
     const dead = outdated(instance, nodes, states)
     if (dead.length > 0) return recover(instance, states.filter((state) => dead.some((node) => node.id === state.id)), nodes.length)
+    const drift = await runtime.drift?.(instance, nodes) ?? null
+    if (drift !== null) return open(instance, { cause: drift, crashes: instance.crashes, waitMs: 0, startsMs: 0 })
     const now = Date.now()
-    const last = asked.get(instance.id) ?? { at: now - Math.random() * askEveryMs, silences: 0 }
-    asked.set(instance.id, last)
-    const doubtful = last.silences > 0 || instance.health !== 'healthy'
-    if (now - last.at < (nodes.length > 1 ? askSeveralEveryMs : doubtful ? askSilentEveryMs : askEveryMs)) return
+    if (!isDue(instance, nodes.length, now)) return
+    const last = asked.get(instance.id)!
     // Not awaited: one hung engine must not keep the others from being looked at.
     asked.set(instance.id, { ...last, at: now })
     void ask(instance, nodes, states, last.silences).catch((error) => log.warn({ instance: instance.id, reason: (error as Error).message }, 'an engine could not be asked'))
+  }
+
+  function isDue(instance: Instance, nodeCount: number, now: number): boolean {
+    const last = asked.get(instance.id) ?? { at: now - Math.random() * askEveryMs, silences: 0 }
+    asked.set(instance.id, last)
+    const doubtful = last.silences > 0 || instance.health !== 'healthy'
+    return now - last.at >= (nodeCount > 1 ? askSeveralEveryMs : doubtful ? askSilentEveryMs : askEveryMs)
   }
 
   async function ask(instance: Instance, nodes: readonly NodeRecord[], states: readonly NodeState[], silences: number): Promise<void> {

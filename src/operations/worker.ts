@@ -1,11 +1,12 @@
 /** Takes accepted operations, calls their steps until they are done, and settles them. */
 import { actions } from './actions.ts'
-import { claim, giveUp, grant, heldOf, letGo, remember, renew, settle, type Settlement } from '../store/operations.ts'
+import { claim, giveUp, grant, heldOf, letGo, place, remember, renew, settle, type Settlement } from '../store/operations.ts'
 import { instancesByIds, nodesOf } from '../store/instances.ts'
 import { leavingNodes } from './shrink.ts'
 import { fenced } from '../core/fence.ts'
 import { reporter } from './outages.ts'
 import { isUnavailable } from '../core/unavailable.ts'
+import { isAway } from '../core/away.ts'
 import { TerminalError, type Operation, type StepContext } from '../core/operation.ts'
 import type { Database } from '../store/database.ts'
 import type { Engine } from '../core/engine.ts'
@@ -58,6 +59,8 @@ const tickMs = 250
 const concurrency = 16
 /** What ends within this is settled together: nothing beside a restart, and a fraction of the commits for fifty. */
 const togetherMs = 5
+/** A cluster that does not answer is asked again after this, for as long as the deadline allows. */
+const awayMs = 1000
 /** After a step threw: soon again, then ever later. */
 const retryMs = [50, 200, 1000, 3000]
 
@@ -101,24 +104,25 @@ export function startWorker({ db, engines, runtimes, owner, host, log, ended }: 
     }
   }
 
-  async function perform(operation: Operation, instance: Instance, nodes: readonly NodeRecord[], run: Run): Promise<void> {
+  async function perform(operation: Operation, instance: Instance, recorded: readonly NodeRecord[], run: Run): Promise<void> {
     const row = actions[operation.action]
     const runtime = runtimes[instance.runtime]
     const step = row.step({ engine: engines[instance.engine], runtime, scratch: new Map() })
     // Not the wall clock: a machine that sets it must not fail what is under way.
     const deadline = performance.now() + row.deadlineMs
     let current = operation
-    let granted = instance
+    let [granted, nodes] = [instance, recorded]
     let lastError: string | null = null
     const context = (): StepContext => ({
       // As of now: a step that grants something and goes on must not grant from what it saw at its beginning.
-      get instance() { return granted }, nodes, operation: current, signal: run.abort.signal, cancelled: run.cancelled,
+      get instance() { return granted }, get nodes() { return nodes }, operation: current, signal: run.abort.signal, cancelled: run.cancelled,
       progress(text, nodeId) {
         if (nodeId === undefined) run.progress = text
         else run.nodes[nodeId] = text
       },
       async remember(memo) { await remember(db, owner, operation.id, memo); current = { ...current, memo } },
       async grant(grants) { await grant(db, owner, operation, grants); granted = { ...granted, grants } },
+      async place(found) { await place(db, owner, operation, found); granted = { ...granted, endpoints: found.endpoints }; nodes = found.nodes },
     })
     for (let failures = 0; !run.abort.signal.aborted && !stopping;) {
       let waitMs: number
@@ -134,8 +138,8 @@ export function startWorker({ db, engines, runtimes, owner, host, log, ended }: 
         if (isUnavailable(error) || performance.now() > run.validUntil) return
         lastError = (error as Error).message
         if (error instanceof TerminalError) return fail(operation, instance, nodes, runtime, lastError)
-        waitMs = retryMs[Math.min(failures, retryMs.length - 1)]!
-        failures += 1
+        waitMs = isAway(error) ? awayMs : retryMs[Math.min(failures, retryMs.length - 1)]!
+        if (!isAway(error)) failures += 1
         run.progress = lastError
         log.warn({ operation: operation.id, action: operation.action, instance: instance.id, failures, reason: lastError }, 'a step failed and is tried again')
         if (failures >= row.failures) return fail(operation, instance, nodes, runtime, lastError)

@@ -2,14 +2,20 @@
 import { insertMany, isShared, locked, type Database, type Tx } from './database.ts'
 import type { AddressRow, InstanceRow, NodeRow } from './tables.ts'
 import type { Action } from '../core/operation.ts'
-import type { EngineName, Grants, Health, Instance, NodeRecord } from '../core/instance.ts'
+import { clusterHost, type EngineName, type Grants, type Health, type Instance, type NodeRecord } from '../core/instance.ts'
 
 type Reader = Database | Tx
 
 export async function insertInstances(tx: Tx, instances: readonly Instance[], nodes: readonly NodeRecord[]): Promise<void> {
   await insertMany(tx, 'instances', instances.map(instanceRow)).execute()
   await insertMany(tx, 'nodes', nodes.map(nodeRow)).execute()
-  await insertMany(tx, 'addresses', [...nodes.flatMap(nodeAddresses), ...instances.flatMap(endpointAddresses)]).execute()
+  await insertAddresses(tx, [...nodes.flatMap(nodeAddresses), ...instances.flatMap(endpointAddresses)])
+}
+
+/** In a cluster it is the cluster that keeps addresses apart, and it may give one away again before we have forgotten it. */
+async function insertAddresses(tx: Tx, rows: readonly AddressRow[]): Promise<void> {
+  const ours = rows.filter((row) => row.host !== clusterHost)
+  if (ours.length > 0) await insertMany(tx, 'addresses', ours).execute()
 }
 
 function nodeAddresses(node: NodeRecord): AddressRow[] {
@@ -23,7 +29,7 @@ function endpointAddresses({ id, host, endpoints }: Instance): AddressRow[] {
 /** More nodes of an instance that exists. */
 export async function insertNodes(tx: Tx, nodes: readonly NodeRecord[]): Promise<void> {
   await insertMany(tx, 'nodes', nodes.map(nodeRow)).execute()
-  await insertMany(tx, 'addresses', nodes.flatMap(nodeAddresses)).execute()
+  await insertAddresses(tx, nodes.flatMap(nodeAddresses))
 }
 
 /** Forgets nodes that are gone, and frees their addresses. */
@@ -97,15 +103,15 @@ export async function everyInstance(db: Reader): Promise<Instance[]> {
   return (await db.selectFrom('instances').selectAll().orderBy('created_at').orderBy('id').execute()).map(instanceOf)
 }
 
-/** Every instance whose nodes belong to this host. */
-export async function hostInstances(db: Reader, host: string): Promise<Instance[]> {
-  return (await db.selectFrom('instances').selectAll().where('host', '=', host).execute()).map(instanceOf)
+/** Every instance whose nodes belong to these hosts. */
+export async function hostInstances(db: Reader, ...hosts: string[]): Promise<Instance[]> {
+  return (await db.selectFrom('instances').selectAll().where('host', 'in', hosts).execute()).map(instanceOf)
 }
 
-/** Those of this host that were created and that no operation is working on: the ones nobody looks after. */
+/** Those of this host, and of the cluster, that were created and that no operation is working on: the ones nobody looks after. */
 export async function settledInstances(db: Reader, host: string): Promise<Instance[]> {
   const open = db.selectFrom('operations').select('instance_id').where('finished_at', 'is', null)
-  return (await db.selectFrom('instances').selectAll().where('host', '=', host).where('ready_at', 'is not', null).where('id', 'not in', open).execute()).map(instanceOf)
+  return (await db.selectFrom('instances').selectAll().where('host', 'in', [host, clusterHost]).where('ready_at', 'is not', null).where('id', 'not in', open).execute()).map(instanceOf)
 }
 
 export async function nodesOf(db: Reader, instanceIds: readonly string[]): Promise<Map<string, NodeRecord[]>> {
@@ -149,9 +155,9 @@ function instanceRow(instance: Instance): InstanceRow {
 const alone = { topology: 'single', shards: 1, replicas: 1 } as const
 
 function nodeRow(node: NodeRecord): NodeRow {
-  return { id: node.id, instance_id: node.instanceId, ordinal: node.ordinal, host: node.host, address: node.address, ports: JSON.stringify(node.ports) }
+  return { id: node.id, instance_id: node.instanceId, ordinal: node.ordinal, host: node.host, address: node.address, ports: JSON.stringify(node.ports), listen: node.listen ? JSON.stringify(node.listen) : null }
 }
 
 function nodeOf(row: NodeRow): NodeRecord {
-  return { id: row.id, instanceId: row.instance_id, ordinal: row.ordinal, host: row.host, address: row.address, ports: JSON.parse(row.ports) }
+  return { id: row.id, instanceId: row.instance_id, ordinal: row.ordinal, host: row.host, address: row.address, ports: JSON.parse(row.ports), ...row.listen === null ? {} : { listen: JSON.parse(row.listen) } }
 }

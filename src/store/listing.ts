@@ -27,9 +27,7 @@ function conditions(q: Builder, filter: ListFilter, living: readonly string[]): 
   if (name !== undefined) all.push(nameExact ? q('name', '=', name) : holds('name', name))
   if (status !== undefined) all.push(hasStatus(q, status, living))
   if (address !== undefined) {
-    all.push(q.exists(q.selectFrom('addresses').select('port').where('address', '=', address).where((a) => a.or([
-      a('node_id', '=', a.ref('instances.id')), a('node_id', 'in', a.selectFrom('nodes').select('nodes.id').whereRef('nodes.instance_id', '=', 'instances.id')),
-    ]))))
+    all.push(q.or([q('instances.id', 'in', q.selectFrom('nodes').select('nodes.instance_id').where('nodes.address', '=', address)), holds('endpoints', `"address":${JSON.stringify(address)}`)]))
   }
   // As they are written: keys in one order, no blanks, and a quote inside of a text has a backslash before it.
   for (const { key, value } of tags ?? []) all.push(holds('tags', JSON.stringify({ key, value })))
@@ -38,7 +36,7 @@ function conditions(q: Builder, filter: ListFilter, living: readonly string[]): 
 }
 
 /** Whether a text column holds this text. LIKE has wildcards, and does not tell great letters from small ones in every database. */
-function holds(column: 'name' | 'tags' | 'attributes', text: string): Expression<SqlBool> {
+function holds(column: 'name' | 'tags' | 'attributes' | 'endpoints', text: string): Expression<SqlBool> {
   return text === '' ? sql<SqlBool>`1 = 1` : sql<SqlBool>`replace(${sql.ref(`instances.${column}`)}, ${text}, '') <> ${sql.ref(`instances.${column}`)}`
 }
 

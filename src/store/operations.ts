@@ -2,9 +2,11 @@
 import { deleteInstances, deleteNodes, lockInstances } from './instances.ts'
 import { appendAudit } from './audit.ts'
 import { insertMany, skipLocked, transact, type Database, type Tx } from './database.ts'
+import { clusterHost } from '../core/instance.ts'
 import type { OperationRow } from './tables.ts'
 import type { Action, Memo, Operation, Outcome } from '../core/operation.ts'
 import type { EngineName, Grants, Instance } from '../core/instance.ts'
+import type { Provision } from '../core/runtime.ts'
 
 export interface NewOperation {
   readonly id: string; readonly instance: Pick<Instance, 'id' | 'projectId' | 'engine'>; readonly action: Action
@@ -92,7 +94,7 @@ export interface Claim {
 export async function claim(db: Database, { owner, host, now, leaseMs, limit }: Claim): Promise<Operation[]> {
   // Looked at first: an idle control plane must not write.
   const due = db.selectFrom('operations as o').innerJoin('instances as i', 'i.id', 'o.instance_id').select('o.id')
-    .where('i.host', '=', host).where('o.finished_at', 'is', null).where('o.next_at', '<=', now)
+    .where('i.host', 'in', [host, clusterHost]).where('o.finished_at', 'is', null).where('o.next_at', '<=', now)
     .where((q) => q.or([q('o.lease_until', 'is', null), q('o.lease_until', '<', now)]))
     .where((q) => q.not(q.exists(q.selectFrom('operations as p').select('p.id').whereRef('p.instance_id', '=', 'o.instance_id')
       .where('p.finished_at', 'is not', null).where('p.lease_owner', 'is not', null).where('p.lease_owner', '!=', owner).where('p.lease_until', '>=', now))))
@@ -141,6 +143,17 @@ export async function grant(db: Database, owner: string, operation: Pick<Operati
 /** Gives up every lease of an owner that works on nothing any more. */
 export async function giveUp(db: Database, owner: string): Promise<void> {
   await transact(db, (tx) => tx.updateTable('operations').set({ lease_owner: null, lease_until: null }).where('lease_owner', '=', owner).execute())
+}
+
+/** Records the addresses that a runtime has found, fenced like a grant. */
+export async function place(db: Database, owner: string, operation: Pick<Operation, 'id' | 'instanceId'>, { nodes, endpoints }: Provision): Promise<void> {
+  await transact(db, async (tx) => {
+    await lockInstances(tx, [operation.instanceId])
+    const held = tx.selectFrom('operations').select('instance_id').where('id', '=', operation.id).where('lease_owner', '=', owner).where('finished_at', 'is', null)
+    const done = await tx.updateTable('instances').set({ endpoints: JSON.stringify(endpoints) }).where('id', 'in', held).executeTakeFirst()
+    if (Number(done.numUpdatedRows) !== 1) throw new Error(`operation ${operation.id} is no longer ours`)
+    for (const { id, address, ports, listen } of nodes) await tx.updateTable('nodes').set({ address, ports: JSON.stringify(ports), listen: listen ? JSON.stringify(listen) : null }).where('id', '=', id).execute()
+  })
 }
 
 /** Gives up leases of control planes that cannot live any more; for a database that only one server opens. */

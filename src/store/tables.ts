@@ -21,7 +21,7 @@ export interface InstanceRow {
   created_at: number; updated_at: number
 }
 
-export interface NodeRow { id: string; instance_id: string; ordinal: number; host: string; address: string; ports: string }
+export interface NodeRow { id: string; instance_id: string; ordinal: number; host: string; address: string; ports: string; listen: string | null }
 
 /** One row a listener; the primary key keeps two nodes of a host apart. What moves between nodes is held by the instance: its id is in `node_id`. */
 export interface AddressRow { host: string; address: string; port: number; node_id: string }

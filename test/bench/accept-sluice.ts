@@ -3,6 +3,7 @@
  * rests, so that fifty restarts do not compete for the two cores on which their acceptance is measured.
  * Arguments: home, port, project, number of instances.
  */
+import type { Addresses } from '../../src/core/addresses.ts'
 import { pino } from 'pino'
 import { sql } from 'kysely'
 import { readConfig } from '../../src/config.ts'
@@ -21,9 +22,10 @@ const { db, ids } = await fill(config.home, projectId, Number(count), config.dat
 const secrets = readSecrets(config.home, config.masterKey)
 const credentials = readCredentials(config)
 await ensureProject(db, { id: projectId, name: credentials.project, domain: credentials.domain })
+const nowhere: Addresses = { async place() { throw new Error('nothing is created here') }, close() {} }
 const plane = controlPlane({ available: () => Infinity,
-  db, ...registry(config, secrets), host: 'bench', seal: secrets.seal, worker: { nudge() {}, progress: () => null, cancel() {} },
-  addresses: { async place() { throw new Error('nothing is created here') }, close() {} },
+  db, ...registry(config, secrets), runtime: 'process', host: 'bench', seal: secrets.seal, worker: { nudge() {}, progress: () => null, cancel() {} },
+  addresses: { process: nowhere, kubernetes: nowhere },
 })
 await listen({ config, plane, identity: identityStore(db, credentials), tokenKey: secrets.derive('tokens'), log: pino({ level: 'warn' }), down() {} })
 process.on('message', () => { void sql.raw(finishAll).execute(db).then(() => process.send!('finished')) })

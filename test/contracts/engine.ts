@@ -55,8 +55,8 @@ export function engineContract(name: string, make: () => Promise<EngineUnderTest
     })
 
     test('the version that runs is named for what it serves, and null for what it does not', async () => {
-      assert.match(String(await under.engine.runsOn(under.version)), /^\d+\.\d+\.\d+/)
-      assert.equal(await under.engine.runsOn('99.9'), null)
+      assert.match(String(await under.engine.runsOn(under.version, 'process')), /^\d+\.\d+\.\d+/)
+      assert.equal(await under.engine.runsOn('99.9', 'process'), null)
     })
 
     test('a probe of a node that does not run says so and does not throw', async () => {

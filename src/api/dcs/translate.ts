@@ -22,7 +22,7 @@ function common(view: View): Record<string, unknown> {
     engine: 'Redis', engine_version: version, spec_code: spec.flavor, cpu_type: 'x86_64',
     capacity: capacity < 1 ? 0 : capacity, capacity_minor: capacity < 1 ? String(capacity).slice(1) : null,
     max_memory: Math.floor(spec.memoryBytes / 1024 ** 2), used_memory: null,
-    ip: endpoints['service']?.address ?? (nodes.map((node) => node.address).join(',') || null), port: endpoints['service']?.port ?? nodes[0]?.ports['service'] ?? spec.port ?? null,
+    ip: (endpoints['service']?.address ?? nodes.map((node) => node.address).filter(Boolean).join(',')) || null, port: endpoints['service']?.port ?? nodes[0]?.ports['service'] ?? spec.port ?? null,
     domain_name: null, readonly_domain_name: readonlyName(view),
     vpc_id: a['vpcId'] ?? null, vpc_name: null, subnet_id: a['subnetId'] ?? null, security_group_id: a['securityGroupId'] ?? null,
     az_codes: a['azCodes'] ?? [], enable_publicip: false, publicip_id: null, publicip_address: null, enable_ssl: false,
@@ -53,7 +53,7 @@ export function detail(view: View): object {
     available_zones: a['azCodes'] ?? [], transparent_client_ip_enable: false, instance_backup_policy: null,
     task: null, free: null, is_free: null, libos: false, crr_role: null, active_active: null, proxy_links: null,
     // Ours: the release behind the version asked for, why an instance is not well, and where replicas can be read.
-    internal_version: view.runsOn, cause, readonly_address: endpoints['readonly'] ? `${endpoints['readonly'].address}:${endpoints['readonly'].port}` : null,
+    internal_version: view.runsOn, cause, readonly_address: endpoints['readonly']?.address ? `${endpoints['readonly'].address}:${endpoints['readonly'].port}` : null,
   }
 }
 

@@ -4,11 +4,12 @@ import { clusterId, layout, nodeId } from './layout.ts'
 import { describeCluster } from './admin.ts'
 import { listens } from '../../core/listens.ts'
 import type { Engine, NodeHealth } from '../../core/engine.ts'
+import type { RuntimeName } from '../../core/instance.ts'
 
 /** What DMS offers; the installed release, which still speaks to the clients of all of them, serves each. */
 const offered = ['1.1.0', '2.3.0', '2.7', '3.x'] as const
 
-export function kafkaEngine(installed: () => string | null): Engine {
+export function kafkaEngine(installed: (runtime: RuntimeName) => string | null): Engine {
   return {
     name: 'kafka',
     ports: () => ({ service: 9092, controller: 9093 }),
@@ -31,8 +32,8 @@ export function kafkaEngine(installed: () => string | null): Engine {
       }
       return { ok: true }
     },
-    async runsOn(version) {
-      const found = installed()
+    async runsOn(version, runtime) {
+      const found = installed(runtime)
       if (found === null) throw new Error('Apache Kafka is not installed: run "npm run engines"')
       return (offered as readonly string[]).includes(version) ? found : null
     },

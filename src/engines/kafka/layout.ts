@@ -1,6 +1,6 @@
 /** What a Kafka instance runs: brokers that are also controllers (KRaft), and their configuration. Pure. */
 import { createHash } from 'node:crypto'
-import type { Instance, NodeRecord } from '../../core/instance.ts'
+import { listening, type Instance, type NodeRecord } from '../../core/instance.ts'
 import type { NodeSpec } from '../../core/runtime.ts'
 
 /** Controlled shutdown flushes every log; a broker with thousands of partitions needs a while. */
@@ -27,7 +27,7 @@ export function layout(instance: Instance, nodes: readonly NodeRecord[]): NodeSp
       'log4j.properties': properties(logging),
       'data/meta.properties': properties({ version: '1', 'cluster.id': clusterId(instance.id), 'node.id': String(nodeId(node)), 'directory.id': directoryId(node.id) }),
     },
-    address: node.address, ports: node.ports, memoryBytes: instance.spec.memoryBytes,
+    address: node.address, ports: node.ports, ...node.listen ? { listen: node.listen } : {}, memoryBytes: instance.spec.memoryBytes,
     generation: instance.generation, graceMs, forceGraceMs,
   }))
 }
@@ -48,7 +48,7 @@ const parameters = [
 ] as const
 
 function serverProperties(instance: Instance, node: NodeRecord, nodes: readonly NodeRecord[]): Readonly<Record<string, string>> {
-  const at = (name: string): string => `${node.address}:${node.ports[name]}`
+  const at = (name: string): string => `${listening(node).address}:${listening(node).ports[name]}`
   const replicas = String(Math.min(3, nodes.length))
   const inSync = String(Math.min(2, nodes.length))
   const wanted = Object.fromEntries(parameters.filter((name) => instance.spec.parameters[name] !== undefined).map((name) => [name, instance.spec.parameters[name]!]))
@@ -57,7 +57,7 @@ function serverProperties(instance: Instance, node: NodeRecord, nodes: readonly 
     'process.roles': votes ? 'broker,controller' : 'broker', 'node.id': String(nodeId(node)),
     'controller.quorum.voters': votersOf(nodes).map((n) => `${nodeId(n)}@${n.address}:${n.ports['controller']}`).join(','),
     listeners: `PLAINTEXT://${at('service')}${votes ? `,CONTROLLER://${at('controller')}` : ''}`,
-    'advertised.listeners': `PLAINTEXT://${at('service')}`,
+    'advertised.listeners': `PLAINTEXT://${node.address}:${node.ports['service']}`,
     'controller.listener.names': 'CONTROLLER', 'inter.broker.listener.name': 'PLAINTEXT',
     'log.dirs': 'data',
     'offsets.topic.replication.factor': replicas, 'transaction.state.log.replication.factor': replicas, 'transaction.state.log.min.isr': inSync,

@@ -67,12 +67,19 @@ async function knock(door: Endpoint, { identity, password }: Target, options: Se
   try {
     await redis.connect()
     const { info, refusal } = await greet(redis)
+    if (identity.token !== undefined) await recognise(redis, identity.token, door)
     if (Number(info('process_id')) !== identity.pid) throw new Error(`another server (process ${info('process_id')}) answers on ${door.address}:${door.port}, ours is process ${identity.pid}`)
     return { redis, identity, info, refusal }
   } catch (error) {
     redis.disconnect()
     throw failure ?? error
   }
+}
+
+/** By the word that its runtime told it at its start. Nobody reads it: Sluice's servers do not write to a system log. */
+async function recognise(redis: Redis, token: string, { address, port }: Endpoint): Promise<void> {
+  const [, said] = await redis.config('GET', 'syslog-ident') as string[]
+  if (said !== token) throw new Error(`another server (${said}) answers on ${address}:${port}, ours is ${token}`)
 }
 
 /** Together: every answer costs both sides a turn. */

@@ -6,7 +6,7 @@ import { busPort, byShard, lookAtCluster, masterGrant, nodeTimeoutMs, ownerOf, s
 import { closeAll } from './seen.ts'
 import { all } from './client.ts'
 import { copying } from './replication.ts'
-import type { Endpoint } from '../../core/instance.ts'
+import { listening, type Endpoint } from '../../core/instance.ts'
 import type { ClusterView } from './cluster-views.ts'
 import type { Topology } from './topology.ts'
 
@@ -20,7 +20,9 @@ export const cluster: Topology = {
     'databases 1',
     'cluster-enabled yes', 'cluster-config-file nodes.conf', `cluster-node-timeout ${nodeTimeoutMs}`,
     `cluster-announce-ip ${node.address}`, `cluster-announce-port ${node.ports['service']}`, `cluster-announce-bus-port ${busPort(node)}`,
-    ...busPort(node) === node.ports['service']! + busAbove ? [] : [`cluster-port ${busPort(node)}`],
+    ...busPort(listening(node)) === listening(node).ports['service']! + busAbove ? [] : [`cluster-port ${busPort(listening(node))}`],
+    // A master knows its replicas by where they say they are, not by where they come from.
+    ...node.listen ? [`replica-announce-ip ${node.address}`, `replica-announce-port ${node.ports['service']}`] : [],
     // A shard that is gone for a moment must not take the others with it.
     'cluster-require-full-coverage no',
     // Which replica belongs to which shard is ours to say.

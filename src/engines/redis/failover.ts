@@ -8,8 +8,9 @@ import { TerminalError } from '../../core/operation.ts'
 import { account, all } from './client.ts'
 import { handOver } from './handover.ts'
 import { endHung, hangsAfterMs, hangsAloneAfterMs } from './hung.ts'
-import { appends, copyFrom, descendsFrom, holds, isMaster, judge, leave, lookAgain, lookAtAll, move, offsetOf, reaches, take, type NodeView } from './views.ts'
+import { appends, copyFrom, descendsFrom, holds, isMaster, judge, lookAgain, lookAtAll, offsetOf, reaches, type NodeView } from './views.ts'
 import { closeAll, isLinked } from './seen.ts'
+import { occupy, vacateDoor } from './doors.ts'
 import { appendAgain, cool, isComplete, isWritten, prepareStop, warmGrant } from './warm.ts'
 import type { Grants, NodeRecord } from '../../core/instance.ts'
 import type { NodeHealth } from '../../core/engine.ts'
@@ -106,14 +107,14 @@ async function arrangeRoles(ground: Ground, views: readonly NodeView[]): Promise
   }
   const others = views.filter((view) => view !== master && view.session)
   // Of one that was told to leave the address, and then died with whoever told it.
-  for (const other of others.filter((view) => holds(view, service!))) await move(other, leave(other, service!))
+  for (const other of others.filter((view) => holds(view, service!))) await vacateDoor(ground, other, 'service')
   if (!isMaster(master)) {
     const unwritten = appends(ground.instance.spec) && master.info('aof_enabled') === '0'
     await all(master.session.redis, [...unwritten ? [['CONFIG', 'SET', 'appendonly', 'yes']] : [], ['REPLICAOF', 'NO', 'ONE']])
     checkpoint('engine.promoted')
     await lookAgain(master)
   }
-  if (!holds(master, service!)) await move(master, take(master, service!))
+  if (!holds(master, service!)) await occupy(ground, master, 'service', others)
   const replid = master.info('master_replid')!
   if (grants['replid'] !== replid || grants['previous'] !== undefined) {
     const { previous: _, ...kept } = grants
@@ -123,7 +124,7 @@ async function arrangeRoles(ground: Ground, views: readonly NodeView[]): Promise
   await Promise.all(others.filter((view) => view.info('loading') !== '1').map((view) => follow(ground, view, master)))
   const missing = views.find((view) => !view.session)
   // One that does not answer may hold the readers' address, and keeps others from listening on it.
-  if (!missing?.running) await lendReaders(others, readonly!)
+  if (!missing?.running) await lendReaders(ground, others, readonly!)
   return missing ? { ok: false, reason: missing.silence } : { ok: true, grants }
 }
 
@@ -170,13 +171,13 @@ async function follow(ground: Ground, view: NodeView, master: NodeView): Promise
 }
 
 /** One replica that is up to date listens on the readers' address. */
-async function lendReaders(replicas: readonly NodeView[], address: { readonly address: string; readonly port: number }): Promise<void> {
+async function lendReaders(ground: Ground, replicas: readonly NodeView[], address: { readonly address: string; readonly port: number }): Promise<void> {
   const holder = replicas.find((view) => holds(view, address))
   if (holder && (isLinked(holder) || !replicas.some(isLinked))) return
   const reader = replicas.find(isLinked)
   if (!reader) return
-  if (holder) await move(holder, leave(holder, address))
-  await move(reader, take(reader, address))
+  if (holder) await vacateDoor(ground, holder, 'readonly')
+  await occupy(ground, reader, 'readonly', replicas.filter((view) => view === holder))
 }
 
 /** Replicas first; a master only when another one has taken its role. */
@@ -198,8 +199,8 @@ export async function vacate(ground: Ground, leaving: readonly NodeRecord[]): Pr
   try {
     const address = ground.instance.endpoints['readonly']!
     const going = views.filter((view) => leaving.some((node) => node.id === view.node.id))
-    for (const view of going.filter((one) => one.session && holds(one, address))) await move(view, leave(view, address))
-    await lendReaders(views.filter((view) => view.session && !going.includes(view)), address)
+    for (const view of going.filter((one) => one.session && holds(one, address))) await vacateDoor(ground, view, 'readonly')
+    await lendReaders(ground, views.filter((view) => view.session && !going.includes(view)), address)
   } finally { closeAll(views) }
   // A node that comes later may get the number of one that left, and nothing of its past.
   const gone = leaving.flatMap((node) => [priorityGrant(node.id), warmGrant(node.id)])

@@ -1,7 +1,7 @@
 /** One master, one to four replicas, one address for writers that follows the master, and one for readers. */
 import { arrange, choose, swap, vacate } from './failover.ts'
 import { copying } from './replication.ts'
-import { judge, lookAtAll } from './views.ts'
+import { judge, lookAtAll, sharesHost } from './views.ts'
 import { closeAll } from './seen.ts'
 import type { Endpoint } from '../../core/instance.ts'
 import type { Topology } from './topology.ts'
@@ -11,7 +11,7 @@ export const ha: Topology = {
   doors({ endpoints }, node) {
     const own = { address: node.address, port: node.ports['service']! }
     // With an address of its own a node always listens there; on a shared host it leaves its port for the instance's.
-    return endpoints['service']?.address === node.address ? [own, endpoints['service'], endpoints['readonly']!] : [own]
+    return sharesHost(node, endpoints['service']) ? [own, endpoints['service']!, endpoints['readonly']!] : [own]
   },
   configuration: ({ spec }, node) => [
     // A replica of nobody: it keeps its data, takes no write, and waits to be told what it is. Nobody listens on port 1.
@@ -23,9 +23,9 @@ export const ha: Topology = {
     const [service, readonly] = [endpoints['service'], endpoints['readonly']]
     return new Map(nodes.map((node): [string, { role: 'master' | 'replica'; shard: number; at: Endpoint | null }] => {
       const own = { address: node.address, port: node.ports['service']! }
-      if (node === master) return [node.id, { role: 'master', shard: 0, at: service?.address === node.address ? service : own }]
+      if (node === master) return [node.id, { role: 'master', shard: 0, at: sharesHost(node, service) ? service! : own }]
       // On a shared host one replica has left its port for the readers' address; of several, which one is not on record.
-      return [node.id, { role: 'replica', shard: 0, at: readonly?.address !== node.address ? own : nodes.length === 2 ? readonly : null }]
+      return [node.id, { role: 'replica', shard: 0, at: !sharesHost(node, readonly) ? own : nodes.length === 2 ? readonly! : null }]
     }))
   },
   async probe(ground) {

@@ -2,6 +2,7 @@
 import { checkpoint } from '../../core/checkpoint.ts'
 import { account, all, readInfo } from './client.ts'
 import { copyFrom, cut, holds, isMaster, leave, lookAgain, offsetOf, reaches, relisten, take, whereIs, type NodeView } from './views.ts'
+import { handOverTurned } from './handover-turned.ts'
 import { isLinked } from './seen.ts'
 import type { NodeHealth } from '../../core/engine.ts'
 import type { Endpoint } from '../../core/instance.ts'
@@ -33,6 +34,7 @@ export async function handOver(ground: Ground, old: NodeView, next: NodeView): P
     await lookAgain(old)
     if (!await reaches(next, offsetOf(old))) return lags
   }
+  if (ground.give) return handOverTurned(ground, old, next, { pauseMs, freshForMs })
   const begun = performance.now()
   const answers = await relisten(old, [['CLIENT', 'PAUSE', pauseMs, 'WRITE']], leave(old, service), [...cut, ['INFO', 'replication']])
   checkpoint('engine.unbound')

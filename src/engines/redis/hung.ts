@@ -7,19 +7,19 @@ import type { Seen } from './seen.ts'
 export const hangsAfterMs = 10_000
 /** The same for a master whose data nobody else has: it comes back from its file, which takes its time, so it gets more. Without a file it is waited for. */
 export const hangsAloneAfterMs = 30_000
-/** Since when a process has not answered, by pid. */
-const silentSince = new Map<number, number>()
+/** Since when a process has not answered, by what tells it from every other. */
+const silentSince = new Map<string, number>()
 
 /** Kills what has been silent for longer than it is given. A sentence when one was killed. */
 export async function endHung<T extends Seen>(ground: Ground, views: readonly T[], patienceMs: (view: T) => number): Promise<string | null> {
   for (const view of views) {
-    const pid = view.state.identity?.pid ?? 0
-    if (view.answers || !view.running) { silentSince.delete(pid); continue }
-    const since = silentSince.get(pid) ?? Date.now()
-    silentSince.set(pid, since)
+    const who = `${view.state.identity?.pid} ${view.state.identity?.startedAt}`
+    if (view.answers || !view.running) { silentSince.delete(who); continue }
+    const since = silentSince.get(who) ?? Date.now()
+    silentSince.set(who, since)
     const patience = patienceMs(view)
     if (Date.now() - since < patience) continue
-    silentSince.delete(pid)
+    silentSince.delete(who)
     ground.progress('hangs, and is killed', view.node.id)
     await ground.kill(view.node)
     checkpoint('runtime.killed')

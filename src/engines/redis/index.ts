@@ -9,7 +9,7 @@ import { prefer, rolesOf } from './roles.ts'
 import { runnable } from './versions.ts'
 import { topologyOf, type Ground } from './topology.ts'
 import type { Engine, World } from '../../core/engine.ts'
-import type { Instance } from '../../core/instance.ts'
+import type { Instance, RuntimeName } from '../../core/instance.ts'
 import type { Target } from './client.ts'
 import type { NodeRecord } from '../../core/instance.ts'
 import type { NodeState } from '../../core/runtime.ts'
@@ -17,7 +17,7 @@ import type { NodeState } from '../../core/runtime.ts'
 /** How long a forced restart waits for what clients were already told is written. Redis acknowledges before it writes while an fsync is slow. */
 const settleWithinMs = 100
 
-export function redisEngine(secrets: RedisSecrets, installed: () => Promise<string>): Engine {
+export function redisEngine(secrets: RedisSecrets, installed: (runtime: RuntimeName) => Promise<string>): Engine {
   const target = (instance: Instance, node: NodeRecord, state: NodeState): Target =>
     ({ doors: topologyOf(instance.spec).doors(instance, node), identity: state.identity!, password: secrets.account(instance.id) })
   const ground = (world: World): Ground =>
@@ -76,7 +76,7 @@ export function redisEngine(secrets: RedisSecrets, installed: () => Promise<stri
     flushable: (instance) => Number(instance.version.split('.')[0]) >= 4,
     async flush(world, key) { await Promise.all((await flushTargets(world, key)).map((one) => flushOnce(one, key))) },
     async forgetFlush(world, key) { await Promise.all((await flushTargets(world, key)).map(forgetFlush)) },
-    async runsOn(version) { return runnable(version, await installed()) },
+    async runsOn(version, runtime) { return runnable(version, await installed(runtime)) },
   }
 }
 

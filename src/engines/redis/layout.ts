@@ -2,7 +2,7 @@
 import { account, aclHash } from './client.ts'
 import { startsWarm } from './warm.ts'
 import { topologyOf } from './topology.ts'
-import type { Instance, NodeRecord } from '../../core/instance.ts'
+import { listening, type Instance, type NodeRecord } from '../../core/instance.ts'
 import type { NodeSpec } from '../../core/runtime.ts'
 
 export interface RedisSecrets {
@@ -23,7 +23,7 @@ export function layout(instance: Instance, nodes: readonly NodeRecord[], secrets
     software: { name: 'redis', version: instance.version },
     argv: ['redis.conf'], env: {},
     files: { 'redis.conf': configuration(instance, node, secrets) },
-    address: node.address, ports: node.ports, memoryBytes: Math.floor(instance.spec.memoryBytes / instance.spec.shards),
+    address: node.address, ports: node.ports, ...node.listen ? { listen: node.listen } : {}, memoryBytes: Math.floor(instance.spec.memoryBytes / instance.spec.shards),
     generation: instance.generation, graceMs, forceGraceMs: 0, guarded: topologyOf(instance.spec).endpoints['service'] !== undefined,
   }))
 }
@@ -32,7 +32,7 @@ function configuration(instance: Instance, node: NodeRecord, secrets: RedisSecre
   const { parameters, memoryBytes, shards, renamedCommands } = instance.spec
   const password = secrets.customer(instance)
   return [
-    `bind ${node.address}`, `port ${node.ports['service']}`,
+    `bind ${listening(node).address}`, `port ${listening(node).ports['service']}`,
     // Protected mode refuses remote clients of a Redis without a password, which is what password-free access asks for.
     `protected-mode ${password === null ? 'no' : 'yes'}`,
     'daemonize no', 'pidfile ""', 'logfile ""', 'dir data',

@@ -7,7 +7,9 @@ const mib = 1024 * 1024
 /** Lines of redis.conf. The password is no part of them: it is granted at run time. */
 export function copying(spec: Pick<Spec, 'memoryBytes'>, node: NodeRecord): readonly string[] {
   return [
-    `masteruser ${account}`, `bind-source-addr ${node.address}`,
+    `masteruser ${account}`,
+    // Only an address of its own is one to come from.
+    ...node.listen ? [] : [`bind-source-addr ${node.address}`],
     // The stock 5 s are for more replicas to join one transfer; here one waits for each.
     'repl-diskless-sync yes', 'repl-diskless-sync-delay 0',
     // A replica that was away for a moment goes on where it was, instead of copying everything.

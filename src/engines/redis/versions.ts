@@ -10,6 +10,7 @@ const offered = ['3.0', '4.0', '5.0', '6.0', '7.0'] as const
 export function runnable(asked: string, installed: string): string | null {
   if (!(offered as readonly string[]).includes(asked)) return null
   const [askedMajor, askedMinor] = asked.split('.').map(Number) as [number, number]
-  const [major, minor] = installed.split('.').map(Number) as [number, number]
+  // An image may be tagged with its major version alone: the newest of that.
+  const [major, minor = Infinity] = installed.split('.').map(Number) as [number, number?]
   return major > askedMajor || (major === askedMajor && minor >= askedMinor) ? installed : null
 }

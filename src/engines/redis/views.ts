@@ -5,17 +5,25 @@ import { all, readInfo, type Info, type Session } from './client.ts'
 import { isLinked, meetAll, type Seen } from './seen.ts'
 import type { NodeHealth } from '../../core/engine.ts'
 import type { Ground } from './topology.ts'
-import type { Endpoint, Spec } from '../../core/instance.ts'
+import { listening, type Endpoint, type NodeRecord, type Spec } from '../../core/instance.ts'
 
 export interface NodeView extends Seen {
-  /** Addresses and the port that it listens on. */
-  addresses: readonly string[]
-  port: number
+  /** Every "address:port" by which it is reached. */
+  places: readonly string[]
 }
 
-export function lookAtAll(ground: Ground): Promise<NodeView[]> {
-  return meetAll(ground, { addresses: [] as readonly string[], port: 0 }, ({ redis }) => where(redis))
+export async function lookAtAll(ground: Ground): Promise<NodeView[]> {
+  const views = await meetAll(ground, { places: [] as readonly string[] }, async ({ redis }) => ({ places: ground.states.some((state) => state.holds) ? [] : await where(redis) }))
+  // Where endpoints lead is not the server's to say, and also true of one that is silent.
+  for (const view of views) if (view.state.holds) view.places = [ownPlace(view.node), ...view.state.holds.map((name) => placeOf(ground.instance.endpoints[name]!))]
+  return views
 }
+
+const placeOf = ({ address, port }: Endpoint): string => `${address}:${port}`
+const ownPlace = ({ address, ports }: NodeRecord): string => `${address}:${ports['service']}`
+
+/** Whether nodes have no address of their own, but a port of one that all share, which they leave for the instance's. */
+export const sharesHost = (node: NodeRecord, endpoint: Endpoint | undefined): boolean => endpoint?.address === listening(node).address
 
 /** Asks again, for what replication alone changes. */
 export async function lookAgain(view: NodeView): Promise<Info> {
@@ -46,19 +54,17 @@ export async function reaches(next: NodeView, offset: number): Promise<boolean> 
 /** Whether its data descends from the master with this replication id: it copied all of it, or is it. */
 export const descendsFrom = (view: NodeView, replid: string | undefined): boolean => replid !== undefined && [view.info('master_replid'), view.info('master_replid2')].includes(replid)
 
-/** Whether the node holds an address of the instance. Where all share one host, only the port tells. */
-export function holds(view: NodeView, endpoint: Endpoint): boolean {
-  return endpoint.address === view.node.address ? view.port === endpoint.port : view.addresses.includes(endpoint.address)
-}
+/** Whether the node holds an address of the instance. */
+export function holds(view: NodeView, endpoint: Endpoint): boolean { return view.places.includes(placeOf(endpoint)) }
 
 /** The command that makes a node listen on its own address and on this one; on a shared host, on this port instead of its own. */
 export function take({ node }: NodeView, endpoint: Endpoint): readonly (string | number)[] {
-  return endpoint.address === node.address ? ['CONFIG', 'SET', 'port', endpoint.port] : ['CONFIG', 'SET', 'bind', `${node.address} ${endpoint.address}`]
+  return sharesHost(node, endpoint) ? ['CONFIG', 'SET', 'port', endpoint.port] : ['CONFIG', 'SET', 'bind', `${node.address} ${endpoint.address}`]
 }
 
 /** The command that makes it listen on its own address alone. */
 export function leave({ node }: NodeView, endpoint: Endpoint): readonly (string | number)[] {
-  return endpoint.address === node.address ? ['CONFIG', 'SET', 'port', node.ports['service']!] : ['CONFIG', 'SET', 'bind', node.address]
+  return sharesHost(node, endpoint) ? ['CONFIG', 'SET', 'port', node.ports['service']!] : ['CONFIG', 'SET', 'bind', node.address]
 }
 
 /** Forked a moment ago, a child needs a millisecond to let go; on a busy machine more. */
@@ -94,17 +100,17 @@ export async function move(view: NodeView, command: readonly (string | number)[]
 }
 
 /** Asks again where it listens. */
-export async function whereIs(view: NodeView): Promise<void> { Object.assign(view, await where(view.session!.redis)) }
+export async function whereIs(view: NodeView): Promise<void> { view.places = await where(view.session!.redis) }
 
-async function where(redis: Session['redis']): Promise<Pick<NodeView, 'addresses' | 'port'>> {
+async function where(redis: Session['redis']): Promise<string[]> {
   const [bind, port] = await all(redis, [['CONFIG', 'GET', 'bind'], ['CONFIG', 'GET', 'port']]) as [string[], string[]]
-  return { addresses: bind[1]!.split(' '), port: Number(port[1]) }
+  return bind[1]!.split(' ').map((address) => `${address}:${port[1]}`)
 }
 
 /** Where replicas find the master: its own address, or on a shared host the instance's, for its own port it has left. */
 export function copyFrom({ instance }: Ground, { node }: NodeView): { readonly address: string; readonly port: number } {
   const service = instance.endpoints['service']!
-  return service.address === node.address ? service : { address: node.address, port: node.ports['service']! }
+  return sharesHost(node, service) ? service : { address: node.address, port: node.ports['service']! }
 }
 
 /** Whether the nodes of this instance keep append-only files. */

@@ -34,8 +34,8 @@ export function isComplete({ spec }: Pick<Instance, 'spec'>, grants: Grants, vie
   return view.info('aof_enabled') === '1' && (grants[warmGrant(view.node.id)] === undefined || isWritten(view))
 }
 
-/** Since when processes save their dumps for us, by pid, in seconds of their clock. Forgotten with this process: then they save again. */
-const savingSince = new Map<number, number>()
+/** Since when processes save their dumps for us, by what tells them apart, in seconds of their clock. Forgotten with this process: then they save again. */
+const savingSince = new Map<string, number>()
 
 /** Has a replica that will be stopped save its place. A sentence while it does; afterwards, or when it is not worth it or fails, null: it may stop. */
 export async function prepareStop(ground: Ground, node: NodeRecord): Promise<string | null> {
@@ -44,17 +44,18 @@ export async function prepareStop(ground: Ground, node: NodeRecord): Promise<str
   try {
     const [view] = views as [NodeView]
     if (!view.session || !isLinked(view) || Number(view.info('used_memory_dataset')) < worthBytes) return null
-    const pid = view.session.identity.pid
+    const { pid, startedAt } = view.session.identity
+    const process = `${pid} ${startedAt}`
     const waiting = `node ${node.ordinal} is saving its place`
     // A customer's own save may have begun before the last one that we know of; the next one is ours.
     if (view.info('rdb_bgsave_in_progress') === '1') return waiting
-    const since = savingSince.get(pid)
-    savingSince.delete(pid)
+    const since = savingSince.get(process)
+    savingSince.delete(process)
     if (since === undefined) {
       const now = Math.floor(Number((await all(view.session.redis, [['TIME']]) as [[string, string]])[0][0]))
       // Refused while its append-only file is written anew, say.
       if (!await all(view.session.redis, [['BGSAVE']]).then(() => true, () => false)) return null
-      savingSince.set(pid, now)
+      savingSince.set(process, now)
       checkpoint('engine.saving')
       return waiting
     }
