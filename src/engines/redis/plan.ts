@@ -6,7 +6,7 @@ import type { Gap, Plan, PlannedNode, PlannedWish } from '../../core/plan.ts'
 const gib = 1024 ** 3
 /** An empty Redis starts in some 20 ms; one with data loads its append-only file at some 17 s a gigabyte. */
 const startMs = { least: 20, most: 1000, eachGib: 17_000 }
-/** A soft restart as its writers saw it, on two busy cores: 10 to 80 ms when empty, 260 at worst with two million keys, which the forks for the copies cost. */
+/** A soft restart as its writers saw it, on two busy cores: 10 to 80 ms when empty, 30 to 180 with two million keys, whose saving and loading takes the processor; where a copy is needed, 260 and more. */
 const handover: Gap = { fromMs: 5, toMs: 300, why: "The master's role is handed over while writers wait, some 20 ms when there is little data; clients of the addresses that move are cut and reconnect." }
 const nothing: Gap = { fromMs: 0, toMs: 0, why: 'The nodes go on serving.' }
 const noRisk = 'None: the new master has every acknowledged write before it takes the role.'
