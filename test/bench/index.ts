@@ -11,13 +11,14 @@ import { endAll } from './ground.ts'
 import { ha } from './ha.ts'
 import { restart50, soft } from './restarts.ts'
 import { kafka } from './kafka.ts'
+import { kubernetes } from './kubernetes.ts'
 import { roll } from './kafka-roll.ts'
 import { plane } from './plane.ts'
 import { isMet, ratioOf, table, type Line } from './report.ts'
 
 /** A machine on which this takes longer has other things to do. */
 const overAfterMs = 20 * 60_000
-const topics: Readonly<Record<string, () => Promise<Line[]>>> = { accept, restart50, soft, ha, kafka, roll, plane }
+const topics: Readonly<Record<string, () => Promise<Line[]>>> = { accept, restart50, soft, ha, kafka, roll, plane, kubernetes }
 
 const { values } = parseArgs({ options: { only: { type: 'string', multiple: true }, json: { type: 'string' } } })
 const wanted = Object.keys(topics).filter((name) => values.only === undefined || values.only.includes(name))
