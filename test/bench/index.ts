@@ -12,6 +12,7 @@ import { endAll } from './ground.ts'
 import { ha } from './ha.ts'
 import { restart50, soft } from './restarts.ts'
 import { kafka } from './kafka.ts'
+import { kubernetes } from './kubernetes.ts'
 import { roll } from './kafka-roll.ts'
 import { pages } from './pages.ts'
 import { plane } from './plane.ts'
@@ -20,11 +21,12 @@ import { isMet, ratioOf, table, type Line } from './report.ts'
 
 /** A machine on which this takes longer has other things to do. */
 const overAfterMs = 20 * 60_000
-const topics: Readonly<Record<string, () => Promise<Line[]>>> = { accept, postgres: acceptPostgres, restart50, soft, ha, kafka, roll, plane, pages, scale }
+const topics: Readonly<Record<string, () => Promise<Line[]>>> = { accept, postgres: acceptPostgres, restart50, soft, ha, kafka, roll, plane, pages, scale, kubernetes }
 
 const { values } = parseArgs({ options: { only: { type: 'string', multiple: true }, json: { type: 'string' } } })
-// A thousand servers need eight gigabytes, which not every machine has to spare: only when they are asked for.
-const wanted = Object.keys(topics).filter((name) => values.only === undefined ? name !== 'scale' : values.only.includes(name))
+/** Eight gigabytes of servers, or a cluster: not every machine has them to spare, so only when they are asked for. */
+const onlyAsked = ['scale', 'kubernetes']
+const wanted = Object.keys(topics).filter((name) => values.only === undefined ? !onlyAsked.includes(name) : values.only.includes(name))
 if (wanted.length === 0) { console.error(`--only takes ${Object.keys(topics).join(', ')}`); process.exit(2) }
 
 async function cut(why: string): Promise<void> {
