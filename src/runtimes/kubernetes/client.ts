@@ -26,8 +26,8 @@ export interface Cluster {
   patch(kind: Kind, name: string, change: object): Promise<void>
   /** Absent is fine, and so is another one than that with this uid. */
   remove(kind: Kind, name: string, how?: { readonly uid?: string; readonly graceSeconds?: number }): Promise<void>
-  /** Runs a command in the container of a pod. Throws when it fails. */
-  run(pod: string, command: readonly string[]): Promise<void>
+  /** Runs a command in the container of a pod; whether it did what it should. */
+  run(pod: string, command: readonly string[]): Promise<boolean>
   log(pod: string, how: { readonly lines: number; readonly follow: boolean; readonly signal: AbortSignal }): AsyncIterable<string>
   /** Calls back with each object that changes, and with what is there at the beginning; `live` tells whether it is heard of. */
   watch(kind: Kind, labels: Readonly<Record<string, string>>, changed: (object: Client.KubernetesObject) => void, live: (is: boolean) => void): () => void
@@ -79,9 +79,9 @@ export async function connectCluster(namespace: string): Promise<Cluster> {
     },
     async run(pod, command) {
       fence()
-      await asked(() => new Promise<null>((resolve, reject) => {
-        new Exec(config).exec(namespace, pod, 'engine', [...command], null, null, null, false, ({ status, message }) => status === 'Success' ? resolve(null) : reject(new Error(`${command.join(' ')} in ${pod}: ${message}`))).catch(reject)
-      }))
+      return await asked(() => new Promise<boolean>((resolve, reject) => {
+        new Exec(config).exec(namespace, pod, 'engine', [...command], null, null, null, false, ({ status }) => resolve(status === 'Success')).catch(reject)
+      })) ?? false
     },
     async* log(pod, { lines, follow, signal }) {
       const stream = new PassThrough()

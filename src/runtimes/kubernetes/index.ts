@@ -148,7 +148,7 @@ export function kubernetesRuntime(config: KubernetesConfig, contain: Readonly<Re
     async remove(instanceId, nodeIds, { all }) { await removeAll((await grounded()).cluster, all ? [ofInstance(instanceId)] : nodeIds.map((id) => ({ ...ours, [nodeLabel]: id }))) },
     async discard(nodeId, path) {
       const pod = await podOf(nodeId)
-      // Of a node that has no pod nothing can be removed; whoever starts it knows what it may read.
+      // Without a pod, or where the image has no rm, it stays: whoever starts the node says what it may read, never the file.
       if (pod && isRunning(pod)) await (await grounded()).cluster.run(pod.metadata!.name!, ['rm', '-f', `${home}/${path}`])
     },
     async report(_instanceId, nodeId) {
