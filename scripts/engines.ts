@@ -15,6 +15,8 @@ import { makeClassArchive } from './class-archive.ts'
 export interface EnsureOptions {
   readonly redis: boolean
   readonly kafka: boolean
+  /** What only tests need. */
+  readonly openssl?: boolean
   /** Whether a person can be asked before something is installed with more rights than ours. */
   readonly interactive: boolean
   readonly log: (line: string) => void
@@ -27,6 +29,7 @@ const root = resolve(import.meta.dirname, '..')
 export async function ensureEngines(options: EnsureOptions): Promise<void> {
   const { programs } = readConfig(process.env)
   if (options.redis) await ensureRedis(options)
+  if (options.openssl && !works('openssl', 'version')) await installPackages(['openssl'], 'Tests make certificates', options)
   if (!options.kafka) return
   if (!programs.java && !works(join(process.env['JAVA_HOME'] ?? '', process.env['JAVA_HOME'] ? 'bin/java' : 'java'), '-version')) await installPackages(['java'], 'Apache Kafka runs on Java 17 or later', options)
   if (!programs.kafkaHome && !existsSync(join(programs.engineFolder, `kafka-${kafkaVersion}`))) await installKafka(programs.engineFolder, options)
@@ -66,8 +69,8 @@ async function installKafka(engineFolder: string, options: EnsureOptions): Promi
 }
 
 const packages = {
-  apt: { redis: 'redis-server', java: 'openjdk-17-jre-headless', maven: 'maven' },
-  brew: { redis: 'redis', java: 'temurin', maven: 'maven' },
+  apt: { redis: 'redis-server', java: 'openjdk-17-jre-headless', maven: 'maven', openssl: 'openssl' },
+  brew: { redis: 'redis', java: 'temurin', maven: 'maven', openssl: 'openssl' },
 } as const
 
 async function installPackages(names: readonly (keyof typeof packages.apt)[], why: string, { interactive, log }: EnsureOptions): Promise<void> {

@@ -17,7 +17,7 @@ if (mode === 'kubernetes' && !process.env['KUBECONFIG']) {
   console.error('npm run test:kubernetes needs a cluster: set KUBECONFIG (docs/kubernetes.md says how to get one)')
   process.exit(1)
 }
-if (mode !== 'kubernetes') await ensureEngines({ redis: true, kafka: mode !== 'fast', interactive: process.stdin.isTTY ?? false, log: (line) => console.log(line) })
+if (mode !== 'kubernetes') await ensureEngines({ redis: true, kafka: mode !== 'fast', openssl: mode !== 'sweep', interactive: process.stdin.isTTY ?? false, log: (line) => console.log(line) })
 if (mode === 'sweep') {
   process.exitCode = spawnSync(process.execPath, [resolve(root, 'test/crash/sweep-all.ts'), ...process.argv.slice(3)], { cwd: root, stdio: 'inherit' }).status ?? 1
 } else {

@@ -10,6 +10,10 @@ export interface Config {
   /** Base of the listener ports: +0 IAM, +1 DCS, +2 DMS, +3 network, +4 compute, +5 console, health and administration. */
   readonly port: number
   readonly publicHost: string
+  /** The files of the certificate and key that every listener shows; null: plain HTTP. */
+  readonly tls: { readonly cert: string; readonly key: string } | null
+  /** What a scraper must show at /metrics and /v1/discovery; null: they are open. */
+  readonly metricsToken: string | null
   /** How nodes are addressed: an own 127.x.y.z each (`own`), or one host with a range of ports. */
   readonly nodes: { readonly kind: 'own' } | { readonly kind: 'shared'; readonly host: string; readonly firstPort: number; readonly lastPort: number }
   readonly onExit: 'keep' | 'stop' | 'remove'
@@ -44,7 +48,8 @@ export function readConfig(env: NodeJS.ProcessEnv, options: { readonly ephemeral
   if (!range) throw new ConfigError('SLUICE_NODE_PORTS must be two port numbers with a hyphen, like 7500-7999')
   const firstPort = wholeNumber('SLUICE_NODE_PORTS', range[1]!, 1, 65535)
   const lastPort = wholeNumber('SLUICE_NODE_PORTS', range[2]!, firstPort, 65535)
-  const onExit = text('SLUICE_ON_EXIT') ?? (options.ephemeral ? 'remove' : 'keep')
+  // As the first process of a container it takes all others with it, so they are stopped well before.
+  const onExit = text('SLUICE_ON_EXIT') ?? (options.ephemeral ? 'remove' : process.pid === 1 ? 'stop' : 'keep')
   if (onExit !== 'keep' && onExit !== 'stop' && onExit !== 'remove') throw new ConfigError('SLUICE_ON_EXIT must be keep, stop or remove')
   if (onExit === 'remove' && !options.ephemeral) throw new ConfigError('SLUICE_ON_EXIT=remove deletes every instance at exit, so it needs "sluice serve --ephemeral"')
   const guard = text('SLUICE_GUARD') ?? 'on'
@@ -59,6 +64,8 @@ export function readConfig(env: NodeJS.ProcessEnv, options: { readonly ephemeral
   if (shared === '0.0.0.0' || shared === '::') throw new ConfigError(`SLUICE_NODE_HOST ${shared} is no address that clients can reach: name one of this machine's own`)
   const runtime = text('SLUICE_RUNTIME') ?? 'process'
   if (runtime !== 'process' && runtime !== 'kubernetes') throw new ConfigError('SLUICE_RUNTIME must be process or kubernetes')
+  const [cert, key] = [text('SLUICE_TLS_CERT'), text('SLUICE_TLS_KEY')]
+  if ((cert === null) !== (key === null)) throw new ConfigError('SLUICE_TLS_CERT and SLUICE_TLS_KEY belong together: set both, or neither')
   const logLevel = text('SLUICE_LOG_LEVEL') ?? 'info'
   if (!logLevels.includes(logLevel)) throw new ConfigError(`SLUICE_LOG_LEVEL must be one of ${logLevels.join(', ')}`)
   return Object.freeze<Config>({
@@ -66,6 +73,8 @@ export function readConfig(env: NodeJS.ProcessEnv, options: { readonly ephemeral
     host, port,
     publicHost: text('SLUICE_PUBLIC_HOST') ?? (host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host),
     nodes: shared ? { kind: 'shared', host: shared, firstPort, lastPort } : { kind: 'own' },
+    tls: cert === null ? null : { cert: resolve(cert), key: resolve(key!) },
+    metricsToken: text('SLUICE_METRICS_TOKEN'),
     onExit, ephemeral: options.ephemeral ?? false, guard: guard === 'on' && !options.ephemeral,
     identity: {
       user: text('SLUICE_USER') ?? 'admin', password: env['SLUICE_PASSWORD'] || null, domain: text('SLUICE_DOMAIN') ?? 'sluice',

@@ -21,6 +21,7 @@ import { startWorker } from './operations/worker.ts'
 import { startObserver } from './operations/observer.ts'
 import { controlPlane } from './control-plane.ts'
 import { identityStore } from './identity.ts'
+import { meter } from './metrics.ts'
 import { listen } from './api/server.ts'
 import type { Logger } from './core/logger.ts'
 
@@ -88,7 +89,8 @@ export async function serve(config: Config, log: Logger, down: (how: Config['onE
     ? await ownAddresses(config.home, { held: blocks, async remember(held) { blocks = [...held]; await writeSetting(db, 'address blocks', held) } })
     : sharedAddress(config.nodes, ownPorts)
   const { engines, runtimes, addresses } = registry(config, secrets)
-  const worker = startWorker({ db, engines, runtimes, owner: `${hostname()}:${process.pid}:${Date.now()}`, log })
+  const metrics = meter({ db, engines, runtimes, host })
+  const worker = startWorker({ db, engines, runtimes, owner: `${hostname()}:${process.pid}:${Date.now()}`, log, ended: metrics.ended })
   const observer = startObserver({ db, engines, runtimes, host, log, opened: worker.nudge })
   runtimes.process.onExit(observer.nudge)
   runtimes.kubernetes.onChange(observer.nudge)
@@ -106,7 +108,7 @@ export async function serve(config: Config, log: Logger, down: (how: Config['onE
   }
   let listeners: Awaited<ReturnType<typeof listen>>
   try {
-    listeners = await listen({ config, plane, identity: identityStore(db, credentials), tokenKey: tokenKey(secrets, credentials.password), log, down: () => down('stop') })
+    listeners = await listen({ config, plane, identity: identityStore(db, credentials), tokenKey: tokenKey(secrets, credentials.password), log, down: () => down('stop'), metrics })
   } catch (error) {
     await stopWork()
     await close()

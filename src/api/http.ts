@@ -23,6 +23,8 @@ export interface Reply {
   readonly body?: unknown
   /** Sent as plain text, as it comes, instead of a body. */
   readonly stream?: Readable
+  /** Sent as it is, instead of a body; its type is among the headers. */
+  readonly text?: string
   readonly headers?: Readonly<Record<string, string>>
 }
 

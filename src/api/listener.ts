@@ -5,6 +5,7 @@ import type { Socket } from 'node:net'
 import { fastify, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import { authenticate, inProject, type AuthParts } from './auth.ts'
 import type { Logger } from '../core/logger.ts'
+import type { Pair } from './tls.ts'
 import type { Call, Reply, Route, Service } from './http.ts'
 
 const maxBodyBytes = 1024 * 1024
@@ -14,19 +15,28 @@ const lingerMs = 1000
 /** All that Node's parser lets through, QUERY and MKCALENDAR included; it never passes CONNECT on. */
 const methods = METHODS.filter((method) => method !== 'CONNECT')
 
-export function serviceApp(service: Service, auth: AuthParts, log: Logger): FastifyInstance {
+export interface AppOptions {
+  readonly log: Logger
+  /** What the listener shows; null: plain HTTP. */
+  readonly tls: Pair | null
+  /** Called with every answer of a route; `ms` from its first byte on. */
+  readonly answered?: (service: string, method: string, route: string, status: number, ms: number) => void
+}
+
+export function serviceApp(service: Service, auth: AuthParts, { log, tls, answered }: AppOptions): FastifyInstance {
   const paths = service.routes.map((route) => new RegExp(`^${route.path.replaceAll(/:[a-z_]+/g, '[^/]+')}$`))
   const wrong = (path: string): Reply => service.refuse(paths.some((known) => known.test(path)) ? 'wrong method' : 'no route', path)
   const underWay = new WeakMap<Socket, ServerResponse>()
   const app = fastify({
     // Without it Node answers a missing Host by itself, without a word.
-    http: { requireHostHeader: false },
+    ...(tls ? { https: { requireHostHeader: false, ...tls } as never } : { http: { requireHostHeader: false } }),
     // What still comes in while the server closes is answered like everything else; Fastify's own 503 has no code.
     return503OnClosing: false, forceCloseConnections: 'idle', requestTimeout: requestTimeoutMs, exposeHeadRoutes: false,
     genReqId: newRequestId, routerOptions: { maxParamLength: 4096, ignoreTrailingSlash: service.name === 'IAM' },
     frameworkErrors: (_error, request, reply) => { void send(reply, request.id, service.refuse('no route', request.url)) },
     clientErrorHandler: (error, socket) => answerMalformed(service, wrong, error as unknown as ParserError, socket, underWay.get(socket)),
   })
+  if (answered) app.addHook('onResponse', async (request, reply) => answered(service.name, request.method, request.routeOptions.url ?? 'none', reply.statusCode, reply.elapsedTime))
   // Bodies are ours to read, for every method: a signature covers raw bytes, and Node's SDK sends GETs with a body.
   for (const method of methods) app.addHttpMethod(method, { hasBody: false, overrideExisting: true })
   for (const route of service.routes) {
@@ -107,6 +117,7 @@ function send(reply: FastifyReply, requestId: string, answer: Reply): FastifyRep
   reply.code(answer.status).header('x-request-id', requestId)
   if (answer.headers) reply.headers(answer.headers)
   if (answer.stream) return reply.header('content-type', 'text/plain; charset=utf-8').send(answer.stream)
+  if (answer.text !== undefined) return reply.send(answer.text)
   if (answer.body === undefined) return reply.send()
   return reply.header('content-type', 'application/json').send(JSON.stringify(answer.body))
 }

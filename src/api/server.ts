@@ -1,18 +1,21 @@
 /** Opens one listener for each service. */
 import type { FastifyInstance } from 'fastify'
+import type { Server as SecureServer } from 'node:https'
 import { consoleService } from './console/routes.ts'
 import { dcsService } from './dcs/routes.ts'
 import { dmsService } from './dms/routes.ts'
 import { iamService } from './iam/routes.ts'
 import { serviceApp } from './listener.ts'
+import { readPair, watchPair } from './tls.ts'
 import type { Config } from '../config.ts'
 import type { ControlPlane } from '../core/control-plane.ts'
 import type { Logger } from '../core/logger.ts'
 import type { Service } from './http.ts'
 import type { Identity } from './identity.ts'
+import type { Metrics } from './console/metrics.ts'
 
 export interface ListenOptions {
-  readonly config: Pick<Config, 'host' | 'port' | 'publicHost'> & { readonly identity: Pick<Config['identity'], 'region'> }
+  readonly config: Pick<Config, 'host' | 'port' | 'publicHost' | 'tls' | 'metricsToken'> & { readonly identity: Pick<Config['identity'], 'region'> }
   readonly plane: ControlPlane
   readonly identity: Identity
   /** Signs tokens; stable across restarts, or every token ends with the process. */
@@ -23,6 +26,8 @@ export interface ListenOptions {
   /** What POST /v1/down does: stop every node, then the server. */
   readonly down: () => void
   readonly now?: () => number
+  /** Absent: nothing is measured, and /metrics is no route. */
+  readonly metrics?: Metrics
 }
 
 export interface Urls { readonly iam: string; readonly dcs: string; readonly dms: string; readonly console: string }
@@ -37,23 +42,26 @@ export interface Listening {
 const offsets = { iam: 0, dcs: 1, dms: 2, console: 5 } as const
 
 /** Listens on every port, or throws a sentence that names the one that failed, with the others closed again. */
-export async function listen({ config, plane, identity, tokenKey, log, ready, down, now = Date.now }: ListenOptions): Promise<Listening> {
+export async function listen({ config, plane, identity, tokenKey, log, ready, down, now = Date.now, metrics }: ListenOptions): Promise<Listening> {
   const urls = urlsOf(config)
   let open = false
   const services: Readonly<Record<keyof Urls, Service>> = {
     iam: iamService({ identity, tokenKey, now, urls, region: config.identity.region }),
     dcs: dcsService(plane),
     dms: dmsService(plane),
-    console: consoleService({ plane, urls, ready: () => open && (ready?.() ?? true), down }),
+    console: consoleService({ plane, urls, ready: () => open && (ready?.() ?? true), down, ...(metrics ? { metrics: { ...metrics, token: config.metricsToken } } : {}) }),
   }
   const apps: FastifyInstance[] = []
+  const pair = config.tls && readPair(config.tls)
+  const watching = config.tls && watchPair(config.tls, log, (renewed) => { for (const app of apps) (app.server as unknown as SecureServer).setSecureContext(renewed) })
   const close = async (): Promise<void> => {
+    watching?.close()
     const late = setTimeout(() => { for (const app of apps) app.server.closeAllConnections() }, 2000)
     await Promise.all(apps.map((app) => app.close()))
     clearTimeout(late)
   }
   for (const [name, service] of Object.entries(services) as [keyof Urls, Service][]) {
-    const app = serviceApp(service, { identity, tokenKey, now }, log)
+    const app = serviceApp(service, { identity, tokenKey, now }, { log, tls: pair, ...(metrics ? { answered: metrics.answered } : {}) })
     const port = config.port + offsets[name]
     apps.push(app)
     try { await app.listen({ host: config.host, port }) } catch (error) {
@@ -65,9 +73,9 @@ export async function listen({ config, plane, identity, tokenKey, log, ready, do
   return { urls, close }
 }
 
-function urlsOf(config: Pick<Config, 'port' | 'publicHost'>): Urls {
+function urlsOf(config: Pick<Config, 'port' | 'publicHost' | 'tls'>): Urls {
   const host = config.publicHost.includes(':') ? `[${config.publicHost}]` : config.publicHost
-  const url = (name: keyof Urls): string => `http://${host}:${config.port + offsets[name]}`
+  const url = (name: keyof Urls): string => `${config.tls ? 'https' : 'http'}://${host}:${config.port + offsets[name]}`
   return { iam: url('iam'), dcs: url('dcs'), dms: url('dms'), console: url('console') }
 }
 

@@ -1,6 +1,7 @@
 /** The CLI's one way to the server: HTTP, with the credentials of this environment. */
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { getCACertificates, setDefaultCACertificates } from 'node:tls'
 import { readConfig } from '../config.ts'
 
 export type Service = 'iam' | 'dcs' | 'dms' | 'console'
@@ -23,7 +24,9 @@ export class Complaint extends Error {
 
 export async function connect(env: NodeJS.ProcessEnv): Promise<Client> {
   const config = readConfig(env)
-  const at = (service: Service): string => `http://${urlHost(config.publicHost)}:${config.port + offsets[service]}`
+  const at = (service: Service): string => `${config.tls ? 'https' : 'http'}://${urlHost(config.publicHost)}:${config.port + offsets[service]}`
+  // A certificate that nobody else signed is as good as the file it is in.
+  if (config.tls) setDefaultCACertificates([...getCACertificates('default'), readFileSync(config.tls.cert, 'utf8')])
   const path = join(config.home, 'credentials.json')
   const kept = existsSync(path) ? JSON.parse(readFileSync(path, 'utf8')) as Record<string, string> : {}
   const password = config.identity.password ?? kept['password']
@@ -55,6 +58,8 @@ export async function connect(env: NodeJS.ProcessEnv): Promise<Client> {
 async function reach(url: string, init: RequestInit): Promise<Response> {
   try { return await fetch(url, init) } catch (error) {
     if (init.signal?.aborted) throw error
+    const cause = (error as { cause?: { code?: string; message?: string } }).cause
+    if (/CERT|SELF_SIGNED|ALTNAME|WRONG_VERSION/.test(cause?.code ?? '')) throw new Complaint(`the server at ${new URL(url).origin} shows a certificate that this side does not trust (${cause?.message}): set SLUICE_TLS_CERT as the server has it, and SLUICE_PUBLIC_HOST to a name in it`)
     throw new Complaint(`no Sluice server answers at ${new URL(url).origin}: start one with "sluice serve", or set SLUICE_PORT to its base port`)
   }
 }

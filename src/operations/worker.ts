@@ -28,6 +28,8 @@ export interface WorkerParts {
   readonly runtimes: Readonly<Record<RuntimeName, Runtime>>
   readonly owner: string
   readonly log: Logger
+  /** Told of every operation that was ended here. */
+  readonly ended?: (engine: EngineName, operation: Operation, outcome: Settlement['outcome']) => void
 }
 
 export interface Progress { readonly text: string; /** What single nodes are at, by node id. */ readonly nodes: Readonly<Record<string, string>> }
@@ -48,7 +50,7 @@ const awayMs = 1000
 /** After a step threw: soon again, then ever later. */
 const retryMs = [50, 200, 1000, 3000]
 
-export function startWorker({ db, engines, runtimes, owner, log }: WorkerParts): Worker {
+export function startWorker({ db, engines, runtimes, owner, log, ended }: WorkerParts): Worker {
   const running = new Map<string, Run>()
   /** The latest run of each instance: two never work on the same nodes at once. */
   const serial = new Map<string, Run>()
@@ -106,9 +108,9 @@ export function startWorker({ db, engines, runtimes, owner, log }: WorkerParts):
       let waitMs: number
       try {
         const result = await within(step(context()), deadline - performance.now())
-        if (result === 'done') return settled({ operation, outcome: 'done', cause: null, gone: leavingNodes(operation.memo) })
+        if (result === 'done') return settled(instance, { operation, outcome: 'done', cause: null, gone: leavingNodes(operation.memo) })
         // Whatever the nodes run now is allowed from here on: nobody asked for more.
-        if (result === 'cancelled') return settled({ operation, outcome: 'cancelled', cause: null, floor: Math.min(...(await runtime.inspect(instance.id, nodes.map((node) => node.id))).map((state) => state.observedGeneration)) })
+        if (result === 'cancelled') return settled(instance, { operation, outcome: 'cancelled', cause: null, floor: Math.min(...(await runtime.inspect(instance.id, nodes.map((node) => node.id))).map((state) => state.observedGeneration)) })
         waitMs = result.waitMs
         failures = 0
       } catch (error) {
@@ -129,20 +131,22 @@ export function startWorker({ db, engines, runtimes, owner, log }: WorkerParts):
     log.warn({ operation: operation.id, action: operation.action, instance: instance.id, cause }, 'an operation failed')
     // A failed creation holds no resources: nothing of it goes on running. Its log stays until it is deleted.
     if (operation.action === 'create') await runtime.stop(instance.id, nodes.map((node) => node.id), 0)
-    await settled({ operation, outcome: 'failed', cause })
+    await settled(instance, { operation, outcome: 'failed', cause })
   }
 
   // Operations of one batch end together: settling them in groups costs one commit, not fifty. One that is alone waits for nobody.
-  let pending: { settlement: Settlement; resolve: () => void; reject: (error: unknown) => void }[] = []
-  function settled(settlement: Settlement): Promise<void> {
-    return new Promise((resolve, reject) => {
+  let pending: { settlement: Settlement; resolve: (ours: ReadonlySet<string>) => void; reject: (error: unknown) => void }[] = []
+  async function settled({ engine }: Instance, settlement: Settlement): Promise<void> {
+    const { operation, outcome } = settlement
+    const ours = await new Promise<ReadonlySet<string>>((resolve, reject) => {
       pending.push({ settlement, resolve, reject })
       if (pending.length === 1) setTimeout(() => {
         const group = pending
         pending = []
-        settle(db, owner, group.map((one) => one.settlement), Date.now()).then(() => group.forEach((one) => one.resolve()), (error) => group.forEach((one) => one.reject(error)))
+        settle(db, owner, group.map((one) => one.settlement), Date.now()).then((ids) => group.forEach((one) => one.resolve(ids)), (error) => group.forEach((one) => one.reject(error)))
       }, running.size > 1 ? togetherMs : 0)
     })
+    if (ours.has(operation.id)) ended?.(engine, operation, outcome)
   }
 
   function nudge(): void {

@@ -74,13 +74,18 @@ export async function projectInstances(db: Reader, projectId: string, engine: En
 
 export interface Tally extends Pick<Instance, 'readyAt' | 'health'> { readonly open: Action | null; readonly count: number }
 
-/** How many instances share the facts that their status follows from. Asked by people who wait for fifty, so counted where they are. */
-export async function tally(db: Reader, projectId: string, engine: EngineName): Promise<Tally[]> {
+/** How many instances, of one project or of all, share the facts that their status follows from. Asked by people who wait for fifty, so counted where they are. */
+export async function tally(db: Reader, projectId: string | null, engine: EngineName): Promise<Tally[]> {
   const rows = await db.selectFrom('instances as i').leftJoin('operations as o', (join) => join.onRef('o.instance_id', '=', 'i.id').on('o.finished_at', 'is', null))
     .select((q) => ['i.health', 'o.action', q.fn.max('i.ready_at').as('ready_at'), q.fn.countAll<number>().as('count')])
-    .where('i.project_id', '=', projectId).where('i.engine', '=', engine)
+    .where('i.engine', '=', engine).$if(projectId !== null, (query) => query.where('i.project_id', '=', projectId))
     .groupBy((q) => ['i.health', 'o.action', q('i.ready_at', 'is', null)]).execute()
   return rows.map((row) => ({ readyAt: row.ready_at, health: row.health, open: row.action, count: Number(row.count) }))
+}
+
+/** Of every project and host. */
+export async function everyInstance(db: Reader): Promise<Instance[]> {
+  return (await db.selectFrom('instances').selectAll().orderBy('created_at').orderBy('id').execute()).map(instanceOf)
 }
 
 /** Every instance whose nodes belong to these hosts. */

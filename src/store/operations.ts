@@ -72,6 +72,15 @@ export async function forgetOperation(tx: Tx, instanceId: string, id: string): P
   return Number(done.numDeletedRows) === 1
 }
 
+/** What is open, of all projects; `oldestDue`: since when the oldest one that is due waits for a worker, epoch ms. */
+export async function queue(db: Database, now: number): Promise<{ engine: EngineName; action: Action; count: number; oldestDue: number | null }[]> {
+  const rows = await db.selectFrom('operations').select((q) => [
+    'engine', 'action', q.fn.countAll<number>().as('count'),
+    q.fn.min(q.case().when(q.and([q('started_at', 'is', null), q('next_at', '<=', now)])).then(q.ref('next_at')).end()).as('oldest'),
+  ]).where('finished_at', 'is', null).groupBy(['engine', 'action']).execute()
+  return rows.map((row) => ({ engine: row.engine, action: row.action, count: Number(row.count), oldestDue: row.oldest === null ? null : Number(row.oldest) }))
+}
+
 /** Takes up to `limit` due operations that nobody else holds, in one statement. */
 export async function claim(db: Database, owner: string, now: number, leaseMs: number, limit: number): Promise<Operation[]> {
   // Looked at first: an idle control plane must not write.
@@ -130,9 +139,9 @@ export async function remember(db: Database, owner: string, id: string, memo: Me
 
 export interface Settlement { readonly operation: Operation; readonly outcome: Exclude<Outcome, 'replaced'>; readonly cause: string | null; /** The oldest generation that nodes were left at, when it was cancelled. */ readonly floor?: number; /** Nodes that it removed. */ readonly gone?: readonly string[] }
 
-/** Ends operations and writes what follows for their instances, in one transaction; skips what is no longer ours. */
-export async function settle(db: Database, owner: string, settlements: readonly Settlement[], now: number): Promise<void> {
-  await transact(db, async (tx) => {
+/** Ends operations and writes what follows for their instances, in one transaction; skips what is no longer ours, and returns the ids of the rest. */
+export async function settle(db: Database, owner: string, settlements: readonly Settlement[], now: number): Promise<ReadonlySet<string>> {
+  return transact(db, async (tx) => {
     const ours = new Set<string>()
     // What ended alike is written at once: mostly all of it.
     for (const group of Map.groupBy(settlements, (settlement) => JSON.stringify([settlement.outcome, settlement.cause])).values()) {
@@ -156,6 +165,7 @@ export async function settle(db: Database, owner: string, settlements: readonly 
     await appendAudit(tx, ended.map(({ operation, outcome, cause }) => ({
       at: now, actor: 'sluice', projectId: operation.projectId, action: `${operation.action}.${outcome}`, instanceId: operation.instanceId, operationId: operation.id, detail: cause ?? '',
     })))
+    return ours
   })
 }
 

@@ -3,6 +3,7 @@ import { Readable } from 'node:stream'
 import { gateway, type ErrorRow } from '../gateway.ts'
 import { ok, type Call, type Problem, type Reply, type Service, type Who } from '../http.ts'
 import { uuid, numberIn } from '../json.ts'
+import { metricsRoutes, type Metrics } from './metrics.ts'
 import type { ControlPlane, TaskView } from '../../core/control-plane.ts'
 
 export interface ConsoleParts {
@@ -12,10 +13,11 @@ export interface ConsoleParts {
   readonly ready: () => boolean
   /** Stops every node, then the server; answers before it has happened. */
   readonly down: () => void
+  readonly metrics?: Metrics & { readonly token: string | null }
 }
 
 /** What Sluice says of itself: readiness, its addresses, its nodes, its operations. */
-export function consoleService({ plane, urls, ready, down }: ConsoleParts): Service {
+export function consoleService({ plane, urls, ready, down, metrics }: ConsoleParts): Service {
   return {
     name: 'console', refuse: refuseConsole,
     routes: [
@@ -26,6 +28,7 @@ export function consoleService({ plane, urls, ready, down }: ConsoleParts): Serv
       { method: 'DELETE', path: '/v1/operations/:operation_id', access: 'user', handle: (call, who) => cancel(plane, call, who) },
       { method: 'GET', path: '/v1/instances/:instance_id/log', access: 'user', handle: (call, who) => showLog(plane, call, who) },
       { method: 'POST', path: '/v1/down', access: 'user', handle: () => { setImmediate(down); return { status: 202, body: { status: 'stopping' } } } },
+      ...metrics ? metricsRoutes(metrics) : [],
     ],
   }
 }
