@@ -79,7 +79,8 @@ export function meter({ db, engines, runtimes, host }: MetricsParts): Meter {
       return all.flatMap((instance) => {
         const mine = nodes.get(instance.id) ?? []
         const roles = engines[instance.engine].roles?.(instance, mine)
-        return mine.map((node): Target => {
+        // One that has no address yet cannot be asked.
+        return mine.filter((node) => node.address !== '').map((node): Target => {
           const role = roles?.get(node.id)
           // A replica that has left its own port for the readers' is found there.
           const { address, port } = role?.at ?? { address: node.address, port: node.ports['service']! }

@@ -32,16 +32,25 @@ describe('control planes that share a database and a home', { concurrency: false
   const crash = (): string => join(a.home, '..', 'crash')
   const rows = async (text: string): Promise<any[]> => (await ask(database.url, text)).rows
 
-  /** Restarts an instance through the first control plane, which is hit at a checkpoint of it; answers whether it was. */
-  async function restartAndHit(id: string, order: string, action: string): Promise<boolean> {
-    rmSync(`${crash()}.passed`, { force: true })
-    writeFileSync(crash(), order)
-    const answer = await a.dcs('PUT', '/instances/status', { action, instances: [id] }).catch(() => null)
-    if (answer) assert.equal(answer.status, 200, answer.text)
-    const [at] = order.split(' ')
-    const hit = await until('the checkpoint', () => existsSync(`${crash()}.passed`) && readFileSync(`${crash()}.passed`, 'utf8').split('\n').length > Number(at), 4000).catch(() => false)
-    rmSync(crash(), { force: true })
-    return hit !== false
+  /**
+   * Restarts an instance through the first control plane, which is hit at a checkpoint of it. Another one may have been faster
+   * to take it; then it is done again. Answers how often each node had been started before.
+   */
+  async function restartAndHit(id: string, order: string, action: string, nodes = 1): Promise<{ readonly before: readonly number[]; readonly generation: number }> {
+    for (let attempt = 1; attempt <= 5; attempt += 1) {
+      await quiet()
+      const before = Array.from({ length: nodes }, (_, n) => starts(b.home, id, undefined, n))
+      const generation = Number(readFileSync(join(b.home, 'nodes', `${id}-0`, 'generation'), 'utf8')) + 1
+      rmSync(`${crash()}.passed`, { force: true })
+      writeFileSync(crash(), order)
+      const answer = await a.dcs('PUT', '/instances/status', { action, instances: [id] }).catch(() => null)
+      if (answer) assert.equal(answer.status, 200, answer.text)
+      const [at] = order.split(' ')
+      const hit = await until('the checkpoint', () => existsSync(`${crash()}.passed`) && readFileSync(`${crash()}.passed`, 'utf8').split('\n').length > Number(at), 4000).catch(() => false)
+      rmSync(crash(), { force: true })
+      if (hit) return { before, generation }
+    }
+    throw new Error('the first control plane was never hit in the middle')
   }
 
   test('a token of one is good for all, and what one accepts all of them show alike', async () => {
@@ -82,16 +91,13 @@ describe('control planes that share a database and a home', { concurrency: false
       const id = await b.createRedis('taken-over')
       const redis = client(await b.running('dcs', id))
       await redis.set('kept', 'yes')
-      await quiet()
-      const before = starts(b.home, id)
-      const hit = await restartAndHit(id, String(at), 'restart')
+      const { before } = await restartAndHit(id, String(at), 'restart')
       const hitAt = Date.now()
-      assert.ok(hit, 'the first control plane was killed in the middle')
       await a.ended()
       await b.running('dcs', id)
       console.log(`taken over and done ${Date.now() - hitAt} ms after the kill`)
       assert.ok(Date.now() - hitAt < takenOverWithinMs)
-      assert.equal(starts(b.home, id) - before, 1)
+      assert.equal(starts(b.home, id) - before[0]!, 1)
       assert.equal(await redis.get('kept'), 'yes')
       redis.disconnect()
       await a.start()
@@ -103,9 +109,7 @@ describe('control planes that share a database and a home', { concurrency: false
       const id = await b.createRedis('frozen')
       const redis = client(await b.running('dcs', id))
       await redis.set('kept', 'yes')
-      await quiet()
-      const before = starts(b.home, id)
-      assert.ok(await restartAndHit(id, `${at} freeze 13000`, 'restart'), 'the first control plane was frozen in the middle')
+      const { before, generation } = await restartAndHit(id, `${at} freeze 13000`, 'restart')
       const frozenAt = Date.now()
       await b.running('dcs', id)
       console.log(`taken over and done ${Date.now() - frozenAt} ms after the freeze`)
@@ -131,8 +135,8 @@ describe('control planes that share a database and a home', { concurrency: false
         assert.ok(!processesUnder(join(b.home, 'nodes')).some((one) => readFileSync(`/proc/${one}/cmdline`, 'utf8').includes(id)))
       } else {
         assert.equal(nodePid(b.home, id), pid)
-        assert.equal(starts(b.home, id) - before, restarts)
-        assert.equal(readFileSync(join(b.home, 'nodes', `${id}-0`, 'generation'), 'utf8').trim(), String(restarts + 1))
+        assert.equal(starts(b.home, id) - before[0]!, restarts)
+        assert.equal(readFileSync(join(b.home, 'nodes', `${id}-0`, 'generation'), 'utf8').trim(), String(generation + restarts - 1))
         assert.equal(await redis.get('kept'), 'yes')
         assert.equal(await a.status('dcs', id), 'RUNNING')
       }
@@ -149,8 +153,9 @@ describe('control planes that share a database and a home', { concurrency: false
       const nodes = (await b.call('console', 'GET', '/v1/nodes')).json.nodes.filter((node: any) => node.instance_id === id)
       const doors = [{ host: instance.ip, port: instance.port }, ...nodes.map((node: any) => ({ host: node.address, port: node.ports.service }))]
       const writes = watch(doors[0]!, doors)
+      let hit: Awaited<ReturnType<typeof restartAndHit>>
       try {
-        assert.ok(await restartAndHit(id, `${at} freeze 13000`, 'soft_restart'), 'the first control plane was frozen in the middle')
+        hit = await restartAndHit(id, `${at} freeze 13000`, 'soft_restart', 2)
         const frozenAt = Date.now()
         await until('it to be done', async () => (await b.call('console', 'GET', `/v1/operations?instance=${id}`)).json.operations[0].outcome === 'done', 20_000, 50)
         console.log(`taken over and done ${Date.now() - frozenAt} ms after the freeze`)
@@ -165,8 +170,8 @@ describe('control planes that share a database and a home', { concurrency: false
       }
       assert.match(await redis.info('replication'), /role:master[^]*connected_slaves:1/)
       redis.disconnect()
-      assert.deepEqual((await b.call('console', 'GET', `/v1/operations?instance=${id}`)).json.operations.map((one: any) => [one.action, one.outcome]), [['soft_restart', 'done'], ['create', 'done']])
-      assert.deepEqual(nodes.map((_: unknown, n: number) => starts(b.home, id, undefined, n)), [2, 2])
+      assert.deepEqual((await b.call('console', 'GET', `/v1/operations?instance=${id}`)).json.operations.filter((one: any) => one.outcome !== 'done' || one.action === 'recover'), [])
+      assert.deepEqual(nodes.map((_: unknown, n: number) => starts(b.home, id, undefined, n) - hit.before[n]!), [1, 1])
     })
   }
 

@@ -152,12 +152,13 @@ describe('an instance of several nodes', { concurrency: false }, () => {
     redis.disconnect()
   })
 
-  test('RUNNING means that the replica has confirmed what its master sent, although nobody wrote', async () => {
+  test('RUNNING means that the replica has what its master sent, although nobody wrote', async () => {
     const made = await create(server, 'heard', 2)
-    const redis = client(made)
-    const said = /slave0:.*state=online,offset=(\d+)/.exec(await redis.info('replication'))
-    assert.ok(Number(said?.[1]) > 0, `the replica has said nothing yet: ${said?.[0]}`)
-    redis.disconnect()
+    const [host, port] = made.readonly_address.split(':')
+    const replica = client({ ip: host, port: Number(port) })
+    // The question for its offset, which its master keeps back until it really feeds it.
+    assert.ok(Number(/slave_repl_offset:(\d+)/.exec(await replica.info('replication'))?.[1]) > 0, 'the replica has heard nothing yet')
+    replica.disconnect()
   })
 
   test('a dry run makes the same checks, tells a plan, and touches nothing', async () => {

@@ -13,13 +13,16 @@ import { client, makeServer, nodePid, root, sibling, starts, until, type Server 
 const earlier = { SQLite: '1132b0289ade5093588b4d33dacb46e1ba19fd7c', PostgreSQL: 'f35279e8441536d2408aa09d796c1bbce82bba41' } as const
 
 for (const [database, commit] of Object.entries(earlier)) {
-  describe(`from ${commit.slice(0, 7)} to this release, on ${database}`, { concurrency: false }, () => {
+  const isThere = spawnSync('git', ['-C', root, 'cat-file', '-e', `${commit}^{commit}`]).status === 0
+  // Said aloud: a copy without history has no earlier release to start, and nothing here can bring one.
+  if (!isThere) console.error(`upgrade: NOT TESTED on ${database}: this copy lacks ${commit}; clone the whole history`)
+  describe(`from ${commit.slice(0, 7)} to this release, on ${database}`, { concurrency: false, skip: !isThere && `this copy of the repository lacks ${commit}` }, () => {
     const checkout = mkdtempSync(join(tmpdir(), 'sluice-earlier-'))
     const env = database === 'SQLite' ? { SLUICE_DATABASE_URL: '' } : { SLUICE_TEST_DATABASE: 'postgres' }
     let server: Server
     before(async () => {
       const found = spawnSync('git', ['-C', root, 'archive', '-o', join(checkout, 'all.tar'), commit], { encoding: 'utf8' })
-      assert.equal(found.status, 0, `the history of this repository lacks ${commit}: clone it whole, for this test starts an earlier release (${found.stderr})`)
+      assert.equal(found.status, 0, found.stderr)
       execFileSync('tar', ['xf', 'all.tar'], { cwd: checkout })
       symlinkSync(join(root, 'node_modules'), join(checkout, 'node_modules'))
       server = await makeServer(env)
