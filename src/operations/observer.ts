@@ -41,7 +41,16 @@ const backoffMs = [0, 500, 2000, 5000, 15_000, 60_000]
 /** From this many crashes in a row on, the cause says that it keeps dying. */
 const crashesWorthSaying = 3
 
-export function startObserver({ db, engines, runtimes, host, log, opened }: ObserverParts): Observer {
+/** One for each runtime: a cluster that does not answer must not keep the processes of this machine from being looked at. */
+export function startObserver(parts: ObserverParts): Observer {
+  const all = (Object.keys(parts.runtimes) as RuntimeName[]).map((name) => observe(parts, name))
+  return {
+    nudge() { for (const one of all) one.nudge() },
+    async stop() { await Promise.all(all.map((one) => one.stop())) },
+  }
+}
+
+function observe({ db, engines, runtimes, host, log, opened }: ObserverParts, name: RuntimeName): Observer {
   const asked = new Map<string, { at: number; silences: number }>()
   let looking: Promise<void> | null = null
   let stopped = false
@@ -49,7 +58,7 @@ export function startObserver({ db, engines, runtimes, host, log, opened }: Obse
 
   async function look(): Promise<void> {
     // Of the others an operation takes care, or there is nothing yet to keep running.
-    const instances = await settledInstances(db, host)
+    const instances = await settledInstances(db, host, name)
     const ids = new Set(instances.map((instance) => instance.id))
     const nodes = await nodesOf(db, [...ids])
     for (const id of asked.keys()) if (!ids.has(id)) asked.delete(id)
