@@ -4,6 +4,7 @@ import { appendAudit } from '../store/audit.ts'
 import { nodesOf, setHealth, settledInstances } from '../store/instances.ts'
 import { openOperations, openOperationsOf } from '../store/operations.ts'
 import { transact, type Database } from '../store/database.ts'
+import { isAway } from '../core/away.ts'
 import { outdated } from './converge.ts'
 import type { Engine } from '../core/engine.ts'
 import type { EngineName, Instance, NodeRecord, RuntimeName } from '../core/instance.ts'
@@ -55,6 +56,7 @@ function observe({ db, engines, runtimes, host, log, opened }: ObserverParts, na
   let looking: Promise<void> | null = null
   let stopped = false
   let again = false
+  let isAwayNow = false
 
   async function look(): Promise<void> {
     // Of the others an operation takes care, or there is nothing yet to keep running.
@@ -64,8 +66,23 @@ function observe({ db, engines, runtimes, host, log, opened }: ObserverParts, na
     for (const id of asked.keys()) if (!ids.has(id)) asked.delete(id)
     for (const instance of instances) {
       if (stopped) return
-      await judge(instance, nodes.get(instance.id) ?? []).catch((error) => log.warn({ instance: instance.id, reason: (error as Error).message }, 'an instance could not be looked at'))
+      const met = await judge(instance, nodes.get(instance.id) ?? []).then(() => true, (error) => {
+        if (isAway(error)) return away((error as Error).message)
+        log.warn({ instance: instance.id, reason: (error as Error).message }, 'an instance could not be looked at')
+        return true
+      })
+      // Who cannot be asked about one cannot be asked about the others.
+      if (!met) return
+      if (isAwayNow) log.info({ runtime: name }, 'the runtime answers again')
+      isAwayNow = false
     }
+  }
+
+  /** Said once, not twice a second. */
+  function away(reason: string): boolean {
+    if (!isAwayNow) log.warn({ runtime: name, reason }, 'the runtime does not answer; its nodes are looked at when it does')
+    isAwayNow = true
+    return false
   }
 
   async function judge(instance: Instance, nodes: readonly NodeRecord[]): Promise<void> {
