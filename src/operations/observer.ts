@@ -4,6 +4,7 @@ import { appendAudit } from '../store/audit.ts'
 import { lockInstances, nodesOf, setHealth, settledInstances } from '../store/instances.ts'
 import { openOperations, openOperationsOf } from '../store/operations.ts'
 import { transact, type Database, type Tx } from '../store/database.ts'
+import { isAway } from '../core/away.ts'
 import { outdated } from './converge.ts'
 import { reporter } from './outages.ts'
 import type { Engine } from '../core/engine.ts'
@@ -42,23 +43,48 @@ const backoffMs = [0, 500, 2000, 5000, 15_000, 60_000]
 /** From this many crashes in a row on, the cause says that it keeps dying. */
 const crashesWorthSaying = 3
 
-export function startObserver({ db, engines, runtimes, host, log, opened }: ObserverParts): Observer {
+/** One for each runtime: a cluster that does not answer must not keep the processes of this machine from being looked at. */
+export function startObserver(parts: ObserverParts): Observer {
+  const all = (Object.keys(parts.runtimes) as RuntimeName[]).map((name) => observe(parts, name))
+  return {
+    nudge() { for (const one of all) one.nudge() },
+    async stop() { await Promise.all(all.map((one) => one.stop())) },
+  }
+}
+
+function observe({ db, engines, runtimes, host, log, opened }: ObserverParts, name: RuntimeName): Observer {
   const asked = new Map<string, { at: number; silences: number }>()
   let looking: Promise<void> | null = null
   let stopped = false
   let again = false
-  const away = reporter(log, 'the instances could not be looked at')
+  const failed = reporter(log, 'the instances could not be looked at')
+  let isAwayNow = false
 
   async function look(): Promise<void> {
     // Of the others an operation takes care, or there is nothing yet to keep running.
-    const instances = await settledInstances(db, host)
+    const instances = await settledInstances(db, host, name)
     const ids = new Set(instances.map((instance) => instance.id))
     const nodes = await nodesOf(db, [...ids])
     for (const id of asked.keys()) if (!ids.has(id)) asked.delete(id)
     for (const instance of instances) {
       if (stopped) return
-      await judge(instance, nodes.get(instance.id) ?? []).catch((error) => log.warn({ instance: instance.id, reason: (error as Error).message }, 'an instance could not be looked at'))
+      const met = await judge(instance, nodes.get(instance.id) ?? []).then(() => true, (error) => {
+        if (isAway(error)) return away((error as Error).message)
+        log.warn({ instance: instance.id, reason: (error as Error).message }, 'an instance could not be looked at')
+        return true
+      })
+      // Who cannot be asked about one cannot be asked about the others.
+      if (!met) return
+      if (isAwayNow) log.info({ runtime: name }, 'the runtime answers again')
+      isAwayNow = false
     }
+  }
+
+  /** Said once, not twice a second. */
+  function away(reason: string): boolean {
+    if (!isAwayNow) log.warn({ runtime: name, reason }, 'the runtime does not answer; its nodes are looked at when it does')
+    isAwayNow = true
+    return false
   }
 
   async function judge(instance: Instance, nodes: readonly NodeRecord[]): Promise<void> {
@@ -141,7 +167,7 @@ export function startObserver({ db, engines, runtimes, host, log, opened }: Obse
   function nudge(): void {
     if (stopped) return
     if (looking) { again = true; return }
-    looking = look().catch(away).finally(() => {
+    looking = look().catch(failed).finally(() => {
       looking = null
       // A process ended while others were looked at: it may have been looked at before that.
       if (again) { again = false; nudge() }

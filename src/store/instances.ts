@@ -2,7 +2,7 @@
 import { insertMany, isShared, locked, type Database, type Tx } from './database.ts'
 import type { AddressRow, InstanceRow, NodeRow } from './tables.ts'
 import type { Action } from '../core/operation.ts'
-import { clusterHost, type EngineName, type Grants, type Health, type Instance, type NodeRecord } from '../core/instance.ts'
+import { clusterHost, type EngineName, type Grants, type Health, type Instance, type NodeRecord, type RuntimeName } from '../core/instance.ts'
 
 type Reader = Database | Tx
 
@@ -108,10 +108,10 @@ export async function hostInstances(db: Reader, ...hosts: string[]): Promise<Ins
   return (await db.selectFrom('instances').selectAll().where('host', 'in', hosts).execute()).map(instanceOf)
 }
 
-/** Those of this host, and of the cluster, that were created and that no operation is working on: the ones nobody looks after. */
-export async function settledInstances(db: Reader, host: string): Promise<Instance[]> {
+/** Those of this host, or of the cluster, that were created and that no operation is working on: the ones nobody looks after. */
+export async function settledInstances(db: Reader, host: string, runtime: RuntimeName): Promise<Instance[]> {
   const open = db.selectFrom('operations').select('instance_id').where('finished_at', 'is', null)
-  return (await db.selectFrom('instances').selectAll().where('host', 'in', [host, clusterHost]).where('ready_at', 'is not', null).where('id', 'not in', open).execute()).map(instanceOf)
+  return (await db.selectFrom('instances').selectAll().where('host', 'in', [host, clusterHost]).where('runtime', '=', runtime).where('ready_at', 'is not', null).where('id', 'not in', open).execute()).map(instanceOf)
 }
 
 export async function nodesOf(db: Reader, instanceIds: readonly string[]): Promise<Map<string, NodeRecord[]>> {

@@ -50,9 +50,21 @@ export function kubernetesRuntime(config: KubernetesConfig, contain: Readonly<Re
     return { name: found.metadata!.name!, uid: found.metadata!.uid! }
   }
 
+  /** Whether something about a node comes true in time; looks when something happens to it. */
+  async function seen(nodeId: string, withinMs: number, look: () => Promise<boolean>): Promise<boolean> {
+    const { attention } = await grounded()
+    for (const giveUp = Date.now() + withinMs; Date.now() < giveUp;) {
+      // Listened for before the look: what happens during it may not be in its answer.
+      const change = attention.next(nodeId, lookAgainMs)
+      if (await look()) return true
+      await change
+    }
+    return false
+  }
+
   /** Makes the StatefulSet want this generation, unless it wants a newer one. Resolves when its controller has heard of it. */
   async function want(spec: NodeSpec): Promise<void> {
-    const { cluster, attention } = await grounded()
+    const { cluster } = await grounded()
     const [by, name, container] = [await ownerOf(spec.software.name, spec.instanceId), nodeName(spec.software.name, spec.id), contain[spec.software.name](spec)]
     const found = await cluster.read('StatefulSet', name)
     if (found && generationOf(found) > spec.generation) return
@@ -67,34 +79,32 @@ export function kubernetesRuntime(config: KubernetesConfig, contain: Readonly<Re
     if (put === null) return want(spec)
     checkpoint('runtime.prepared')
     // Its controller works with what it has heard: a pod that is deleted before that would come back as it was.
-    for (const giveUp = Date.now() + startsWithinMs; Date.now() < giveUp; await attention.next(spec.id, lookAgainMs)) {
+    const heard = await seen(spec.id, startsWithinMs, async () => {
       const now = await cluster.read('StatefulSet', name)
-      if (!now || (now.status?.observedGeneration ?? 0) >= put.metadata!.generation!) return
-    }
-    throw new Error(`the StatefulSet ${name} is not looked after: is the cluster's controller manager running?`)
+      return !now || (now.status?.observedGeneration ?? 0) >= put.metadata!.generation!
+    })
+    if (!heard) throw new Error(`the StatefulSet ${name} is not looked after: is the cluster's controller manager running?`)
   }
 
   /** Ends exactly this pod; resolves when it is gone. */
   async function end(nodeId: string, uid: string, graceMs: number): Promise<void> {
-    const { cluster, attention } = await grounded()
+    const { cluster } = await grounded()
     const pod = await podOf(nodeId)
     if (pod?.metadata?.uid !== uid) return
     const graceSeconds = seconds(graceMs)
     // One that is going already gets no more time, but may get less.
     if (!pod.metadata.deletionTimestamp || (pod.metadata.deletionGracePeriodSeconds ?? 0) > graceSeconds) await cluster.remove('Pod', pod.metadata.name!, { uid, graceSeconds })
     checkpoint('runtime.signalled')
-    for (const giveUp = Date.now() + graceMs + goneWithinMs; (await podOf(nodeId))?.metadata?.uid === uid; await attention.next(nodeId, lookAgainMs)) {
-      if (Date.now() > giveUp) throw new Error(`the pod of ${nodeId} does not end: its machine may be cut off, and until Kubernetes knows that it is gone nothing is started in its place`)
-    }
+    const gone = await seen(nodeId, graceMs + goneWithinMs, async () => (await podOf(nodeId))?.metadata?.uid !== uid)
+    if (!gone) throw new Error(`the pod of ${nodeId} does not end: its machine may be cut off, and until Kubernetes knows that it is gone nothing is started in its place`)
   }
 
   async function started(spec: NodeSpec, but: string | undefined): Promise<void> {
-    const { attention } = await grounded()
     let [hindered, remindAt]: [string | null, number] = [null, Date.now() + remindEveryMs]
-    for (const giveUp = Date.now() + startsWithinMs; Date.now() < giveUp; await attention.next(spec.id, lookAgainMs)) {
+    const runs = await seen(spec.id, startsWithinMs, async () => {
       const pod = await podOf(spec.id)
-      if (!pod || pod.metadata!.uid === but || pod.metadata!.deletionTimestamp) continue
-      if (isRunning(pod) || hasEnded(pod)) return
+      if (!pod || pod.metadata!.uid === but || pod.metadata!.deletionTimestamp) return false
+      if (isRunning(pod) || hasEnded(pod)) return true
       const refused = refusal(pod)
       if (refused) throw new Error(refused)
       hindered = hindrance(pod)
@@ -103,8 +113,9 @@ export function kubernetesRuntime(config: KubernetesConfig, contain: Readonly<Re
         await want(spec)
         remindAt = Date.now() + remindEveryMs
       }
-    }
-    throw new Error(`the pod of ${spec.id} did not start within ${startsWithinMs / 1000} s${hindered ? `: ${hindered}` : ''}`)
+      return false
+    })
+    if (!runs) throw new Error(`the pod of ${spec.id} did not start within ${startsWithinMs / 1000} s${hindered ? `: ${hindered}` : ''}`)
   }
 
   async function scaleToNothing(nodeId: string, graceMs: number): Promise<void> {

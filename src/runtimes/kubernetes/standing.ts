@@ -7,7 +7,9 @@ import type { Provision } from '../../core/runtime.ts'
 import type { Ground } from './index.ts'
 
 export async function provide({ cluster, config }: Ground, instance: Instance, nodes: readonly NodeRecord[]): Promise<Provision> {
-  if (!await cluster.read('Namespace', cluster.namespace)) await cluster.put({ kind: 'Namespace', metadata: { name: cluster.namespace } })
+  // Who may not see namespaces was given one.
+  const exists = await cluster.read('Namespace', cluster.namespace).catch((error: { code?: number }) => { if (error.code === 403) return true; throw error })
+  if (!exists) await cluster.put({ kind: 'Namespace', metadata: { name: cluster.namespace } })
   const by = ownerIn(await cluster.put(owner(instance.engine, instance.id)))
   const machine = config.exposure === 'NodePort' ? await machineAddress({ cluster, config }) : null
   const reached = (service: V1Service): string => machine ?? (config.exposure === 'LoadBalancer' ? balanced(service) : service.spec!.clusterIP!)
