@@ -1,7 +1,7 @@
 /** From an earlier release to this one: with instances, and an operation in flight. Needs the repository's history. */
 import assert from 'node:assert/strict'
 import { execFileSync, spawnSync } from 'node:child_process'
-import { existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
@@ -74,13 +74,14 @@ for (const [database, commit] of Object.entries(earlier)) {
 test('a schema to which a newer release has added is served; one that needs a newer release is refused with a sentence', async () => {
   const { url, drop } = await freshDatabase()
   const open = async (): Promise<void> => { await (await openDatabase({ home: '', databaseUrl: url })).destroy() }
+  const ours = readdirSync(join(root, 'src/store/migrations')).map((file) => file.replace('.ts', '')).toSorted()
   try {
     await Promise.all([open(), open(), open()])
-    assert.equal((await ask(url, 'select count(*)::int as count from kysely_migration')).rows[0].count, 4, 'each migration ran once')
+    assert.equal((await ask(url, 'select count(*)::int as count from kysely_migration')).rows[0].count, ours.length, 'each migration ran once')
     await ask(url, 'alter table instances add column newer text')
     await ask(url, `insert into kysely_migration values ('9999-newer', now()::text)`)
     await open()
     await ask(url, `insert into settings values ('least schema', '"9999-newer"')`)
-    await assert.rejects(open(), /^Error: the database of SLUICE_DATABASE_URL needs a release that knows its schema 9999-newer, and this one knows 0004-audit-function at most: start the newer release$/)
+    await assert.rejects(open(), { message: `the database of SLUICE_DATABASE_URL needs a release that knows its schema 9999-newer, and this one knows ${ours.at(-1)} at most: start the newer release` })
   } finally { await drop() }
 })
