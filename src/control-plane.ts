@@ -17,7 +17,7 @@ import { statusOf, type Status } from './core/status.ts'
 import type { Addresses } from './core/addresses.ts'
 import type { Answer, Caller, ControlPlane, CreateRefusal, CreateWish, TaskView, View } from './core/control-plane.ts'
 import type { Engine } from './core/engine.ts'
-import { clusterHost, type EngineName, type Instance, type NodeRecord, type RuntimeName } from './core/instance.ts'
+import { clusterHost, isWithin, type EngineName, type Instance, type NodeRecord, type RuntimeName } from './core/instance.ts'
 import type { Operation } from './core/operation.ts'
 import type { NodeReport, Runtime } from './core/runtime.ts'
 import type { Worker } from './operations/worker.ts'
@@ -42,8 +42,7 @@ export function controlPlane({ db, engines, runtimes, addresses, runtime, host, 
    * never find the same. Another control plane of this host may, and the one whose commit comes later looks again.
    */
   let placing: Promise<unknown> = Promise.resolve()
-  /** Nodes in a cluster are nobody's alone: whoever is asked can look. */
-  const isOurs = (place: string): boolean => place === host || place === clusterHost
+  const isOurs = (place: string): boolean => isWithin(place, host)
   function inTurn<T>(place: () => Promise<T>): Promise<T> {
     const turn = placing.then(() => placed(place))
     placing = turn.catch(() => {})

@@ -5,7 +5,7 @@ import { queue } from './store/operations.ts'
 import { statusOf } from './core/status.ts'
 import type { Database } from './store/database.ts'
 import type { Engine } from './core/engine.ts'
-import { clusterHost, type EngineName, type RuntimeName } from './core/instance.ts'
+import { isWithin, type EngineName, type RuntimeName } from './core/instance.ts'
 import type { Metrics, Target } from './api/console/metrics.ts'
 import type { Operation, Outcome } from './core/operation.ts'
 import type { Runtime } from './core/runtime.ts'
@@ -52,7 +52,7 @@ export function meter({ db, engines, runtimes, host }: MetricsParts): Meter {
     }
     const all = await everyInstance(db)
     const nodes = await nodesOf(db, all.map((instance) => instance.id))
-    await Promise.all(all.flatMap((instance) => (nodes.get(instance.id) ?? []).filter((node) => node.host === host || node.host === clusterHost).map(async (node) => {
+    await Promise.all(all.flatMap((instance) => (nodes.get(instance.id) ?? []).filter((node) => isWithin(node.host, host)).map(async (node) => {
       const report = await runtimes[instance.runtime].report(instance.id, node.id)
       const labels = { node: node.id, instance: instance.id, name: instance.name, engine: instance.engine, project: instance.projectId }
       up.set(labels, report.phase === 'running' ? 1 : 0)

@@ -9,7 +9,7 @@ import { refusalOf } from './core/refusal.ts'
 import type { Answer, Caller, ResizeWish } from './core/control-plane.ts'
 import type { Addresses } from './core/addresses.ts'
 import type { Operation } from './core/operation.ts'
-import { clusterHost, type RuntimeName } from './core/instance.ts'
+import { isWithin, type RuntimeName } from './core/instance.ts'
 
 export interface ResizeParts extends Omit<Placing, 'taken' | 'addresses'> {
   readonly addresses: Readonly<Record<RuntimeName, Addresses>>
@@ -32,7 +32,7 @@ export async function resize(parts: ResizeParts, { caller, engine, id, shards, r
   const spec = { ...seen.spec, shards, replicas, nodeCount: wanted, flavor: flavor ?? seen.spec.flavor, memoryBytes: memoryBytes ?? seen.spec.memoryBytes }
   const first = Math.max(-1, ...existing.map((node) => node.ordinal)) + 1
   const more = Math.max(0, wanted - existing.length)
-  if (more > 0 && seen.host !== host && seen.host !== clusterHost) return { id, refusal: { kind: 'unsupported', reason: 'another host runs this instance, and only a control plane there can find room for more nodes' } }
+  if (more > 0 && !isWithin(seen.host, host)) return { id, refusal: { kind: 'unsupported', reason: 'another host runs this instance, and only a control plane there can find room for more nodes' } }
   const needed = parts.engine.leastMemoryBytes * more
   if (more > 0 && seen.runtime === 'process' && needed > available()) return `${mib(needed)} MiB of memory are needed to start and ${mib(available())} MiB are available`
   const added = await placeNodes({ ...parts, addresses: parts.addresses[seen.runtime], host: seen.host, taken: await takenAddresses(db, host) }, id, spec, Array.from({ length: more }, (_, n) => first + n))

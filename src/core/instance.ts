@@ -4,6 +4,8 @@ export type EngineName = 'redis' | 'kafka'
 export type RuntimeName = 'process' | 'kubernetes'
 /** The host of instances that run in a cluster: every control plane can see it, so they belong to no machine. */
 export const clusterHost = 'kubernetes'
+/** Whether a control plane of `host` can look at what is there: its own nodes, and those of a cluster, which are nobody's alone. */
+export function isWithin(place: string, host: string): boolean { return place === host || place === clusterHost }
 
 /** `unknown` until the first creation ends; afterwards what the last operation or the observer saw. */
 export type Health = 'unknown' | 'healthy' | 'unhealthy'
