@@ -42,6 +42,8 @@ export async function accept(): Promise<Line[]> {
 export interface Side {
   readonly child: ChildProcess; readonly agent: Agent; readonly port: number; readonly path: string
   readonly headers: Readonly<Record<string, string>>; readonly bodies: readonly string[]
+  /** Of the stored instances. */
+  readonly ids: readonly string[]
   readonly rates: number[]; readonly times: number[]
 }
 
@@ -58,7 +60,7 @@ export async function start(work: string, name: string, offset: number, { projec
     headers['x-auth-token'] = String(token.headers['x-subject-token'])
   }
   const bodies = Array.from({ length: batches }, (_, n) => JSON.stringify({ action: 'restart', instances: ready.ids.slice(n * batch, (n + 1) * batch) }))
-  return { child, agent, port: base + offset, path: `/v2/${project}/instances/status`, headers, bodies, rates: [], times: [] }
+  return { child, agent, port: base + offset, path: `/v2/${project}/instances/status`, headers, bodies, ids: ready.ids, rates: [], times: [] }
 }
 
 /** Sends every batch once, then makes the instances free again outside the measured time. Answers requests a second. */
