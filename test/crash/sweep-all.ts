@@ -1,7 +1,7 @@
 /**
  * `npm run test:sweep`: all points of all actions of all engines, both ways of addressing and both databases. Resumable: what passed
- * is kept in a file beside the system's temporary files (or `--state FILE`) and not run again; `--fresh` starts over.
- * Prints its table at the end.
+ * is kept in a file beside the system's temporary files (or `--state FILE`) and not run again; `--fresh` starts over, and
+ * `--only TEXT` takes the rows with that in their name. Prints its table at the end.
  */
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -29,7 +29,7 @@ const rows: readonly Row[] = [
   ...growVictims.flatMap((victim) => growSteps.map((step) => ({ scenarios: [redisClusterGrows], blow: growBlow(step, victim), only: growTurns }))),
 ]
 
-const { values } = parseArgs({ options: { state: { type: 'string' }, fresh: { type: 'boolean' } } })
+const { values } = parseArgs({ options: { state: { type: 'string' }, fresh: { type: 'boolean' }, only: { type: 'string', default: '' } } })
 const statePath = values.state ?? join(tmpdir(), 'sluice-sweep.json')
 if (values.fresh) rmSync(statePath, { force: true })
 const done: Record<string, Point[]> = existsSync(statePath) ? JSON.parse(readFileSync(statePath, 'utf8')) : {}
@@ -41,6 +41,7 @@ const failures: string[] = []
 for (const [mode, env] of modes) {
   for (const { scenario, blow, every, only } of rows.flatMap(({ scenarios, ...how }) => scenarios.map((scenario) => ({ scenario, blow: undefined, every: 1, only: undefined, ...how })))) {
     const name = `${scenario.name}, ${mode}${blow ? `, ${blow.name}` : ''}`
+    if (!name.includes(values.only)) continue
     if (done[name]) { console.log(`kept  ${name}`); continue }
     try {
       done[name] = await sweep(scenario, (at) => only?.includes(at) ?? at % every === 0, env, blow)
