@@ -1,5 +1,5 @@
 /** More or fewer nodes: POST …/resize, and its older twin …/extend. */
-import { bodyOf, dryRunOf, idOf, instanceOf } from './call.ts'
+import { bodyOf, dryRunOf, idOf, instanceOf, type Row } from './call.ts'
 import { dcsFlavors, mostReplicas, unsoldReason, type DcsFlavor } from './flavors.ts'
 import { isRefused, refused, type Refused } from './errors.ts'
 import { nodeId } from './nodes.ts'
@@ -13,7 +13,12 @@ import type { NodeRecord } from '../../core/instance.ts'
 const changeTypes = ['createReplication', 'deleteReplication', 'addSharding', 'instanceType'] as const
 const later = 'this release of Sluice changes the number of nodes, not their memory'
 
-export async function resize(plane: ControlPlane, call: Call, caller: Caller): Promise<Reply | Refused> {
+export const resizeRows: readonly Row[] = [
+  ['POST', '/v2/:project_id/instances/:instance_id/resize', resize],
+  ['POST', '/v1.0/:project_id/instances/:instance_id/extend', extend],
+]
+
+async function resize(plane: ControlPlane, call: Call, caller: Caller): Promise<Reply | Refused> {
   const id = idOf(call)
   if (isRefused(id)) return id
   const body = bodyOf(call)
@@ -34,7 +39,7 @@ export async function resize(plane: ControlPlane, call: Call, caller: Caller): P
 }
 
 /** v1.0 knows more memory only, which comes with a later release. */
-export async function extend(plane: ControlPlane, call: Call, caller: Caller): Promise<Reply | Refused> {
+async function extend(plane: ControlPlane, call: Call, caller: Caller): Promise<Reply | Refused> {
   const id = idOf(call)
   if (isRefused(id)) return id
   const body = bodyOf(call)

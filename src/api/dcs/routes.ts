@@ -1,21 +1,24 @@
-/** DCS: the routes, and what each does with the control plane. */
-import { onlyRefusal, readIds, readStatusChange, refusalCode, results, type BatchAction, type Ids } from './batch.ts'
-import { bodyOf, dryRunOf, idOf, instanceOf, unknown, type Handle } from './call.ts'
-import { readCreate } from './create.ts'
-import { dcsError, isRefused, refuseDcs, refused, type Refused } from './errors.ts'
-import { readList, readPage, readSpan } from './queries.ts'
-import { detail, listItem, task } from './translate.ts'
-import { dropTask, listGroups, listNodes, listNodesOfAll, setPriority, showJob, showTopology, swap } from './topology.ts'
-import { extend, resize } from './resize.ts'
-import { noContent, ok, type Call, type Caller, type Reply, type Route, type Service } from '../http.ts'
-import { planBody } from '../plan.ts'
-import type { Body } from '../json.ts'
+/** DCS: every route, area by area, and the envelope around what each answers. */
+import { topologyRows } from './topology.ts'
+import { dcsError, isRefused, refuseDcs } from './errors.ts'
+import { instanceRows } from './instances.ts'
+import { resizeRows } from './resize.ts'
+import { taskRows } from './tasks.ts'
+import type { Route, Service } from '../http.ts'
 import type { ControlPlane } from '../../core/control-plane.ts'
-import type { Status } from '../../core/status.ts'
+import type { Row } from './call.ts'
+
+/** What this dialect answers to: one list an area, each beside its handlers. */
+export const dcsRows: readonly Row[] = [
+  ...instanceRows,
+  ...topologyRows,
+  ...resizeRows,
+  ...taskRows,
+]
 
 /** The v2 and v1.0 instance API of DCS in front of a control plane. */
 export function dcsService(plane: ControlPlane): Service {
-  const routes: Route[] = rows.map(([method, path, handle]) => ({
+  const routes: Route[] = dcsRows.map(([method, path, handle]) => ({
     method, path, access: 'project',
     handle: async (call, caller) => {
       const reply = await handle(plane, call, caller)
@@ -23,111 +26,4 @@ export function dcsService(plane: ControlPlane): Service {
     },
   }))
   return { name: 'DCS', routes, refuse: refuseDcs }
-}
-
-const rows: readonly (readonly [Route['method'], string, Handle])[] = [
-  ['POST', '/v2/:project_id/instances', create],
-  ['GET', '/v2/:project_id/instances', list],
-  ['DELETE', '/v2/:project_id/instances', deleteMany],
-  ['PUT', '/v2/:project_id/instances/status', (plane, call, caller) => changeStatus(plane, call, caller, ['restart', 'soft_restart', 'flush'])],
-  ['GET', '/v2/:project_id/instances/status', countStatuses],
-  ['PUT', '/v1.0/:project_id/instances/status', (plane, call, caller) => changeStatus(plane, call, caller, ['restart', 'flush'])],
-  ['GET', '/v2/:project_id/instances/:instance_id', show],
-  ['DELETE', '/v2/:project_id/instances/:instance_id', deleteOne],
-  ['GET', '/v2/:project_id/instances/:instance_id/tasks', listTasks],
-  ['DELETE', '/v2/:project_id/instances/:instance_id/tasks/:task_id', dropTask],
-  ['GET', '/v2/:project_id/jobs/:job_id', showJob],
-  ['POST', '/v2/:project_id/instances/:instance_id/swap', (plane, call, caller) => swap(plane, call, caller, () => noContent)],
-  ['PUT', '/v2/:project_id/instances/:instance_id/async-swap', (plane, call, caller) => swap(plane, call, caller, (operationId) => ok({ job_id: operationId }))],
-  ['POST', '/v2/:project_id/instances/:instance_id/resize', resize],
-  ['POST', '/v1.0/:project_id/instances/:instance_id/extend', extend],
-  ['GET', '/v2/:project_id/instance/:instance_id/groups', listGroups],
-  ['GET', '/v2/:project_id/instances-logical-nodes', listNodesOfAll],
-  ['GET', '/v2/:project_id/instances/:instance_id/logical-nodes', listNodes],
-  ['GET', '/v2/:project_id/instances/:instance_id/nodes', showTopology],
-  ['POST', '/v2/:project_id/instances/:instance_id/groups/:group_id/replications/:node_id/slave-priority', setPriority],
-]
-
-async function create(plane: ControlPlane, call: Call, caller: Caller): Promise<Reply | Refused> {
-  const body = bodyOf(call)
-  if (isRefused(body)) return body
-  const wish = readCreate(body as Body, caller)
-  if (isRefused(wish)) return wish
-  const views = await plane.create(wish)
-  if ('kind' in views) return refused(views.kind === 'no room' ? 'DCS.4911' : 'DCS.4008', undefined, views.reason)
-  return ok({ instances: views.map(({ instance }) => ({ instance_id: instance.id, instance_name: instance.name })) })
-}
-
-async function list(plane: ControlPlane, call: Call, { projectId }: Caller): Promise<Reply | Refused> {
-  const query = readList(call.query)
-  if (isRefused(query)) return query
-  const { filter, nothing } = query
-  if (nothing) return ok({ instance_num: 0, instances: [] })
-  const { total, views } = await plane.list(projectId, filter)
-  return ok({ instance_num: total, instances: views.map(listItem) })
-}
-
-async function show(plane: ControlPlane, call: Call, caller: Caller): Promise<Reply | Refused> {
-  const view = await instanceOf(plane, call, caller)
-  return isRefused(view) ? view : ok(detail(view))
-}
-
-async function deleteOne(plane: ControlPlane, call: Call, caller: Caller): Promise<Reply | Refused> {
-  const [id, dryRun] = [idOf(call), dryRunOf(call)]
-  if (isRefused(id)) return id
-  if (isRefused(dryRun)) return dryRun
-  const [answer] = await plane.submit({ caller, engine: 'redis', action: 'delete', ids: [id], dryRun })
-  if (answer && 'plan' in answer) return ok({ plan: planBody(answer.plan) })
-  return answer && 'refusal' in answer ? refused(refusalCode('delete', answer.refusal)) : noContent
-}
-
-async function deleteMany(plane: ControlPlane, call: Call, caller: Caller): Promise<Reply | Refused> {
-  const all = call.query.get('all_failure') ?? 'false'
-  if (all !== 'true' && all !== 'false' && all !== '') return refused('DCS.4062', 'all_failure')
-  const body = all === 'true' && call.body.length === 0 ? {} : bodyOf(call)
-  if (isRefused(body)) return body
-  const { instances } = body as Body
-  if (all !== 'true') {
-    const ids = readIds(instances)
-    return isRefused(ids) ? ids : submit(plane, call, caller, 'delete', ids)
-  }
-  const dryRun = dryRunOf(call)
-  if (isRefused(dryRun)) return dryRun
-  // Together they leave open which of the two is meant, and what is deleted is gone.
-  if (Array.isArray(instances) ? instances.length > 0 : instances !== undefined && instances !== null) return refused('DCS.4062', 'all_failure')
-  return ok(results('delete', await plane.deleteFailed({ caller, engine: 'redis', dryRun }), null, false))
-}
-
-async function changeStatus(plane: ControlPlane, call: Call, caller: Caller, actions: readonly BatchAction[]): Promise<Reply | Refused> {
-  const body = bodyOf(call)
-  if (isRefused(body)) return body
-  const wish = readStatusChange(body as Body, actions)
-  return isRefused(wish) ? wish : submit(plane, call, caller, wish.action, wish.ids)
-}
-
-async function submit(plane: ControlPlane, call: Call, caller: Caller, action: BatchAction, ids: Ids): Promise<Reply | Refused> {
-  const dryRun = dryRunOf(call)
-  if (isRefused(dryRun)) return dryRun
-  const answers = await plane.submit({ caller, engine: 'redis', action, ids: [...ids.keys()], dryRun })
-  return onlyRefusal(action, answers) ?? ok(results(action, answers, ids, call.path.startsWith('/v1.0/')))
-}
-
-const counted = ['paying', 'migrating', 'flushing', 'upgrading', 'restoring', 'extending', 'creating', 'running', 'error', 'freezing', 'frozen', 'createfailed', 'restarting', 'deleting', 'closed', 'starting', 'closing'] as const
-
-async function countStatuses(plane: ControlPlane, call: Call, { projectId }: Caller): Promise<Reply> {
-  const includeFailed = call.query.get('include_failure') === 'true' || call.query.get('includeFailure') === 'true'
-  const found = await plane.count(projectId, 'redis')
-  const counts = Object.fromEntries(counted.map((name) => [`${name}_count`, name === 'createfailed' && !includeFailed ? 0 : found.get(name as Status) ?? 0]))
-  return ok({ ...counts, redis: counts })
-}
-
-async function listTasks(plane: ControlPlane, call: Call, caller: Caller): Promise<Reply | Refused> {
-  const [page, span] = [readPage(call.query), readSpan(call.query)]
-  if (isRefused(page)) return page
-  if (isRefused(span)) return span
-  const view = await instanceOf(plane, call, caller)
-  if (isRefused(view)) return view
-  const { id, attributes } = view.instance
-  const found = await plane.tasks(caller.projectId, 'redis', id, { ...page, ...span })
-  return found ? ok({ task_count: String(found.total), tasks: found.tasks.map((one) => task(one, { id: attributes['userId'], name: attributes['userName'] })) }) : unknown
 }

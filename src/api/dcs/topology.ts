@@ -1,18 +1,27 @@
-/** Switchover, shards, nodes, priorities, and the records of what was done: the routes of instances with several nodes. */
-import { dryRunOf, bodyOf, idOf, instanceOf, unknown } from './call.ts'
+/** Switchover, shards, nodes, priorities: the routes of instances with several nodes. */
+import { dryRunOf, bodyOf, idOf, instanceOf, unknown, type Row } from './call.ts'
 import { isRefused, refused, type Refused } from './errors.ts'
 import { findNode, groups, logicalNode, topologyNode } from './nodes.ts'
 import { readPage } from './queries.ts'
 import { refusalCode } from './batch.ts'
-import { job } from './translate.ts'
-import { ok, type Call, type Caller, type Reply } from '../http.ts'
+import { noContent, ok, type Call, type Caller, type Reply } from '../http.ts'
 import { planBody } from '../plan.ts'
 import { wholeNumber } from '../json.ts'
 import type { ControlPlane, NodeView } from '../../core/control-plane.ts'
 import type { Body } from '../json.ts'
 
+export const topologyRows: readonly Row[] = [
+  ['POST', '/v2/:project_id/instances/:instance_id/swap', (plane, call, caller) => swap(plane, call, caller, () => noContent)],
+  ['PUT', '/v2/:project_id/instances/:instance_id/async-swap', (plane, call, caller) => swap(plane, call, caller, (operationId) => ok({ job_id: operationId }))],
+  ['GET', '/v2/:project_id/instance/:instance_id/groups', listGroups],
+  ['GET', '/v2/:project_id/instances-logical-nodes', listNodesOfAll],
+  ['GET', '/v2/:project_id/instances/:instance_id/logical-nodes', listNodes],
+  ['GET', '/v2/:project_id/instances/:instance_id/nodes', showTopology],
+  ['POST', '/v2/:project_id/instances/:instance_id/groups/:group_id/replications/:node_id/slave-priority', setPriority],
+]
+
 /** Master and a replica change places. */
-export async function swap(plane: ControlPlane, call: Call, caller: Caller, accepted: (operationId: string) => Reply): Promise<Reply | Refused> {
+async function swap(plane: ControlPlane, call: Call, caller: Caller, accepted: (operationId: string) => Reply): Promise<Reply | Refused> {
   const [id, dryRun] = [idOf(call), dryRunOf(call)]
   if (isRefused(id)) return id
   if (isRefused(dryRun)) return dryRun
@@ -30,7 +39,7 @@ async function nodesOf(plane: ControlPlane, call: Call, caller: Caller): Promise
   return view.status === 'creating' ? [] : plane.nodes(caller.projectId, { engine: 'redis', instanceId: view.instance.id })
 }
 
-export async function listGroups(plane: ControlPlane, call: Call, caller: Caller): Promise<Reply | Refused> {
+async function listGroups(plane: ControlPlane, call: Call, caller: Caller): Promise<Reply | Refused> {
   const view = await instanceOf(plane, call, caller)
   if (isRefused(view)) return view
   const { instance } = view
@@ -39,17 +48,17 @@ export async function listGroups(plane: ControlPlane, call: Call, caller: Caller
   return isRefused(nodes) ? nodes : ok(groups(nodes))
 }
 
-export async function listNodes(plane: ControlPlane, call: Call, caller: Caller): Promise<Reply | Refused> {
+async function listNodes(plane: ControlPlane, call: Call, caller: Caller): Promise<Reply | Refused> {
   const nodes = await nodesOf(plane, call, caller)
   return isRefused(nodes) ? nodes : ok({ instance_id: idOf(call), total: nodes.length, nodes: nodes.map(logicalNode) })
 }
 
-export async function showTopology(plane: ControlPlane, call: Call, caller: Caller): Promise<Reply | Refused> {
+async function showTopology(plane: ControlPlane, call: Call, caller: Caller): Promise<Reply | Refused> {
   const nodes = await nodesOf(plane, call, caller)
   return isRefused(nodes) ? nodes : ok({ redis_server: nodes.map((node) => topologyNode(node, nodes)), cluster_lvs: [], cluster_admin: [], cluster_proxy: [], master: [], vpcendpoint: [], elb: [] })
 }
 
-export async function listNodesOfAll(plane: ControlPlane, call: Call, caller: Caller): Promise<Reply | Refused> {
+async function listNodesOfAll(plane: ControlPlane, call: Call, caller: Caller): Promise<Reply | Refused> {
   const page = readPage(call.query)
   if (isRefused(page)) return page
   const { total, views } = await plane.list(caller.projectId, { engine: 'redis', includeFailed: false, ...page })
@@ -64,7 +73,7 @@ export async function listNodesOfAll(plane: ControlPlane, call: Call, caller: Ca
 }
 
 /** Which replica becomes master first: 1 before 100, 0 never. */
-export async function setPriority(plane: ControlPlane, call: Call, caller: Caller): Promise<Reply | Refused> {
+async function setPriority(plane: ControlPlane, call: Call, caller: Caller): Promise<Reply | Refused> {
   const id = idOf(call)
   if (isRefused(id)) return id
   const body = bodyOf(call)
@@ -80,26 +89,4 @@ export async function setPriority(plane: ControlPlane, call: Call, caller: Calle
   const refusal = await plane.prefer({ caller, engine: 'redis', id, nodeId: node.id, priority })
   if (refusal === null) return { status: 204 }
   return typeof refusal === 'string' ? refused('DCS.4253', undefined, refusal) : refused(refusalCode('swap', refusal))
-}
-
-const taskId = /^[0-9a-f]{32}$/
-
-/** What became of an asynchronous call. */
-export async function showJob(plane: ControlPlane, call: Call, { projectId }: Caller): Promise<Reply | Refused> {
-  const id = call.params['job_id']!.toLowerCase()
-  if (!taskId.test(id)) return refused('DCS.4070')
-  const [found] = await plane.operations(projectId, { id, engine: 'redis', openOnly: false, limit: 1 })
-  // No document has a code for an unknown job; its address does not exist.
-  return found ? ok(job(found)) : refused('DCS.4001', undefined, 'this project has no such job')
-}
-
-/** Drops the record of a task that has ended. It ends no task. */
-export async function dropTask(plane: ControlPlane, call: Call, caller: Caller): Promise<Reply | Refused> {
-  const operationId = call.params['task_id']!.toLowerCase()
-  const view = await instanceOf(plane, call, caller)
-  if (isRefused(view)) return view
-  if (!taskId.test(operationId)) return refused('DCS.4070')
-  const answer = await plane.forget({ caller, engine: 'redis', id: view.instance.id, operationId })
-  if (answer === 'open') return refused('DCS.4957')
-  return answer === 'unknown' ? refused('DCS.4001', undefined, 'this instance has no such task') : ok({ message: '' })
 }

@@ -1,0 +1,96 @@
+/** Instances: created, listed, shown, deleted, restarted, flushed, counted. */
+import { onlyRefusal, readIds, readStatusChange, refusalCode, results, type BatchAction, type Ids } from './batch.ts'
+import { bodyOf, dryRunOf, idOf, instanceOf, type Row } from './call.ts'
+import { readCreate } from './create.ts'
+import { isRefused, refused, type Refused } from './errors.ts'
+import { readList } from './queries.ts'
+import { detail, listItem } from './translate.ts'
+import { noContent, ok, type Call, type Caller, type Reply } from '../http.ts'
+import { planBody } from '../plan.ts'
+import type { Body } from '../json.ts'
+import type { ControlPlane } from '../../core/control-plane.ts'
+import type { Status } from '../../core/status.ts'
+
+export const instanceRows: readonly Row[] = [
+  ['POST', '/v2/:project_id/instances', create],
+  ['GET', '/v2/:project_id/instances', list],
+  ['DELETE', '/v2/:project_id/instances', deleteMany],
+  ['PUT', '/v2/:project_id/instances/status', (plane, call, caller) => changeStatus(plane, call, caller, ['restart', 'soft_restart', 'flush'])],
+  ['GET', '/v2/:project_id/instances/status', countStatuses],
+  ['PUT', '/v1.0/:project_id/instances/status', (plane, call, caller) => changeStatus(plane, call, caller, ['restart', 'flush'])],
+  ['GET', '/v2/:project_id/instances/:instance_id', show],
+  ['DELETE', '/v2/:project_id/instances/:instance_id', deleteOne],
+]
+
+async function create(plane: ControlPlane, call: Call, caller: Caller): Promise<Reply | Refused> {
+  const body = bodyOf(call)
+  if (isRefused(body)) return body
+  const wish = readCreate(body as Body, caller)
+  if (isRefused(wish)) return wish
+  const views = await plane.create(wish)
+  if ('kind' in views) return refused(views.kind === 'no room' ? 'DCS.4911' : 'DCS.4008', undefined, views.reason)
+  return ok({ instances: views.map(({ instance }) => ({ instance_id: instance.id, instance_name: instance.name })) })
+}
+
+async function list(plane: ControlPlane, call: Call, { projectId }: Caller): Promise<Reply | Refused> {
+  const query = readList(call.query)
+  if (isRefused(query)) return query
+  const { filter, nothing } = query
+  if (nothing) return ok({ instance_num: 0, instances: [] })
+  const { total, views } = await plane.list(projectId, filter)
+  return ok({ instance_num: total, instances: views.map(listItem) })
+}
+
+async function show(plane: ControlPlane, call: Call, caller: Caller): Promise<Reply | Refused> {
+  const view = await instanceOf(plane, call, caller)
+  return isRefused(view) ? view : ok(detail(view))
+}
+
+async function deleteOne(plane: ControlPlane, call: Call, caller: Caller): Promise<Reply | Refused> {
+  const [id, dryRun] = [idOf(call), dryRunOf(call)]
+  if (isRefused(id)) return id
+  if (isRefused(dryRun)) return dryRun
+  const [answer] = await plane.submit({ caller, engine: 'redis', action: 'delete', ids: [id], dryRun })
+  if (answer && 'plan' in answer) return ok({ plan: planBody(answer.plan) })
+  return answer && 'refusal' in answer ? refused(refusalCode('delete', answer.refusal)) : noContent
+}
+
+async function deleteMany(plane: ControlPlane, call: Call, caller: Caller): Promise<Reply | Refused> {
+  const all = call.query.get('all_failure') ?? 'false'
+  if (all !== 'true' && all !== 'false' && all !== '') return refused('DCS.4062', 'all_failure')
+  const body = all === 'true' && call.body.length === 0 ? {} : bodyOf(call)
+  if (isRefused(body)) return body
+  const { instances } = body as Body
+  if (all !== 'true') {
+    const ids = readIds(instances)
+    return isRefused(ids) ? ids : submit(plane, call, caller, 'delete', ids)
+  }
+  const dryRun = dryRunOf(call)
+  if (isRefused(dryRun)) return dryRun
+  // Together they leave open which of the two is meant, and what is deleted is gone.
+  if (Array.isArray(instances) ? instances.length > 0 : instances !== undefined && instances !== null) return refused('DCS.4062', 'all_failure')
+  return ok(results('delete', await plane.deleteFailed({ caller, engine: 'redis', dryRun }), null, false))
+}
+
+async function changeStatus(plane: ControlPlane, call: Call, caller: Caller, actions: readonly BatchAction[]): Promise<Reply | Refused> {
+  const body = bodyOf(call)
+  if (isRefused(body)) return body
+  const wish = readStatusChange(body as Body, actions)
+  return isRefused(wish) ? wish : submit(plane, call, caller, wish.action, wish.ids)
+}
+
+async function submit(plane: ControlPlane, call: Call, caller: Caller, action: BatchAction, ids: Ids): Promise<Reply | Refused> {
+  const dryRun = dryRunOf(call)
+  if (isRefused(dryRun)) return dryRun
+  const answers = await plane.submit({ caller, engine: 'redis', action, ids: [...ids.keys()], dryRun })
+  return onlyRefusal(action, answers) ?? ok(results(action, answers, ids, call.path.startsWith('/v1.0/')))
+}
+
+const counted = ['paying', 'migrating', 'flushing', 'upgrading', 'restoring', 'extending', 'creating', 'running', 'error', 'freezing', 'frozen', 'createfailed', 'restarting', 'deleting', 'closed', 'starting', 'closing'] as const
+
+async function countStatuses(plane: ControlPlane, call: Call, { projectId }: Caller): Promise<Reply> {
+  const includeFailed = call.query.get('include_failure') === 'true' || call.query.get('includeFailure') === 'true'
+  const found = await plane.count(projectId, 'redis')
+  const counts = Object.fromEntries(counted.map((name) => [`${name}_count`, name === 'createfailed' && !includeFailed ? 0 : found.get(name as Status) ?? 0]))
+  return ok({ ...counts, redis: counts })
+}

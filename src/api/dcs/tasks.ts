@@ -1,0 +1,46 @@
+/** The records of what was done: tasks of an instance, and jobs. */
+import { instanceOf, unknown, type Row } from './call.ts'
+import { isRefused, refused, type Refused } from './errors.ts'
+import { readPage, readSpan } from './queries.ts'
+import { job, task } from './translate.ts'
+import { ok, type Call, type Caller, type Reply } from '../http.ts'
+import type { ControlPlane } from '../../core/control-plane.ts'
+
+export const taskRows: readonly Row[] = [
+  ['GET', '/v2/:project_id/instances/:instance_id/tasks', listTasks],
+  ['DELETE', '/v2/:project_id/instances/:instance_id/tasks/:task_id', dropTask],
+  ['GET', '/v2/:project_id/jobs/:job_id', showJob],
+]
+
+async function listTasks(plane: ControlPlane, call: Call, caller: Caller): Promise<Reply | Refused> {
+  const [page, span] = [readPage(call.query), readSpan(call.query)]
+  if (isRefused(page)) return page
+  if (isRefused(span)) return span
+  const view = await instanceOf(plane, call, caller)
+  if (isRefused(view)) return view
+  const { id, attributes } = view.instance
+  const found = await plane.tasks(caller.projectId, 'redis', id, { ...page, ...span })
+  return found ? ok({ task_count: String(found.total), tasks: found.tasks.map((one) => task(one, { id: attributes['userId'], name: attributes['userName'] })) }) : unknown
+}
+
+const taskId = /^[0-9a-f]{32}$/
+
+/** What became of an asynchronous call. */
+async function showJob(plane: ControlPlane, call: Call, { projectId }: Caller): Promise<Reply | Refused> {
+  const id = call.params['job_id']!.toLowerCase()
+  if (!taskId.test(id)) return refused('DCS.4070')
+  const [found] = await plane.operations(projectId, { id, engine: 'redis', openOnly: false, limit: 1 })
+  // No document has a code for an unknown job; its address does not exist.
+  return found ? ok(job(found)) : refused('DCS.4001', undefined, 'this project has no such job')
+}
+
+/** Drops the record of a task that has ended. It ends no task. */
+async function dropTask(plane: ControlPlane, call: Call, caller: Caller): Promise<Reply | Refused> {
+  const operationId = call.params['task_id']!.toLowerCase()
+  const view = await instanceOf(plane, call, caller)
+  if (isRefused(view)) return view
+  if (!taskId.test(operationId)) return refused('DCS.4070')
+  const answer = await plane.forget({ caller, engine: 'redis', id: view.instance.id, operationId })
+  if (answer === 'open') return refused('DCS.4957')
+  return answer === 'unknown' ? refused('DCS.4001', undefined, 'this instance has no such task') : ok({ message: '' })
+}
