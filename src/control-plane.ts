@@ -117,7 +117,7 @@ export function controlPlane({ db, engines, runtimes, addresses, runtime, host, 
       return ids.map((id): Answer => {
         const w = byInstance.get(id)
         if (w) return { id, operation: acceptedOperation({ id: w.id, instanceId: id, generation: w.generation }, caller, action, now) }
-        return refusals.get(id) ?? { id, refusal: { kind: 'busy', status: statusOf(found.get(id)!, rivals.get(id) ?? null) } }
+        return refusals.get(id) ?? { id, refusal: { kind: 'busy', status: statusOf(found.get(id)!, rivals.get(id) ?? null), action: rivals.get(id)?.action ?? null } }
       })
     })
     if (!dryRun) worker.nudge()

@@ -46,12 +46,12 @@ export async function resize(parts: ResizeParts, { caller, engine, id, shards, r
     if (refusal) return { id, refusal }
     const nodes = (await nodesOf(tx, [id])).get(id) ?? []
     // The numbers were reckoned from what was seen; somebody else's change came between.
-    if (wanted !== nodes.length + more - leaving.length || leaving.some((one) => !nodes.some((node) => node.id === one)) || wanted === nodes.length) return { id, refusal: { kind: 'busy', status: 'extending' } }
+    if (wanted !== nodes.length + more - leaving.length || leaving.some((one) => !nodes.some((node) => node.id === one)) || wanted === nodes.length) return { id, refusal: { kind: 'busy', status: 'extending', action: null } }
     // Who joins as what follows from the numbers as they will be.
     if (dryRun) return { id, plan: planFor(parts.engine, action === 'extend' ? { ...instance, spec } : instance, nodes, { action, joining: added, leaving }) }
     const operationId = parts.newId()
     const opened = await openOperations(tx, [{ id: operationId, instance, action, generation: instance.generation, actor: caller.userName, at: now, ...(leaving.length > 0 ? { memo: { leaving: leaving.join(',') } } : {}) }])
-    if (opened.size === 0) return { id, refusal: { kind: 'busy', status: 'extending' } }
+    if (opened.size === 0) return { id, refusal: { kind: 'busy', status: 'extending', action: null } }
     await setSpec(tx, id, { spec, attributes: { ...instance.attributes, ...attributes } }, now)
     if (added.length > 0) await insertNodes(tx, added)
     await appendAudit(tx, [{ at: now, actor: caller.userName, projectId: caller.projectId, action: `${action}.accepted`, instanceId: id, operationId, detail: `${shards} shards of ${replicas} nodes` }])

@@ -53,8 +53,10 @@ export interface StepContext {
   place(found: Provision): Promise<void>
 }
 export interface Later { readonly waitMs: number }
-/** `done`, `cancelled`, or when to look again. A throw is retried; a TerminalError fails the operation. */
-export type Step = (context: StepContext) => Promise<'done' | 'cancelled' | Later>
+/** Nothing came of it, for this reason, and the instance is as well as it was before. */
+export interface Failed { readonly failed: string }
+/** `done`, `cancelled`, `failed`, or when to look again. A throw is retried; a TerminalError fails the operation and with it the instance. */
+export type Step = (context: StepContext) => Promise<'done' | 'cancelled' | Later | Failed>
 
 /** Ends an operation as failed, with its message as the cause. The only error class of our own. */
 export class TerminalError extends Error {}

@@ -5,8 +5,8 @@ import type { Action, Operation } from './operation.ts'
 
 export type Refusal =
   | { readonly kind: 'unknown' }
-  /** Another operation is open. */
-  | { readonly kind: 'busy'; readonly status: Status }
+  /** Another operation is open; null: one that came between, and is not known yet. */
+  | { readonly kind: 'busy'; readonly status: Status; readonly action: Action | null }
   /** Nothing is open, but the action is not for this state. */
   | { readonly kind: 'state'; readonly status: Status }
   /** The engine or its version cannot do this, whatever its state. */
@@ -32,7 +32,7 @@ export function refusalOf(
   if (action === 'swap' && !can.swap) return { kind: 'unsupported', reason: 'an instance without replicas has nobody to swap roles with' }
   // A person's wish takes a recovery's place, but nothing is changed about an instance that is being brought back.
   const replaceable = open?.action === 'recover' && replacesRecovery.includes(action)
-  if (open && !replaceable) return { kind: 'busy', status: statusOf(instance, open) }
+  if (open && !replaceable) return { kind: 'busy', status: statusOf(instance, open), action: open.action }
   const status = replaceable ? 'running' : statusOf(instance, null)
   return allowedIn[action].includes(status) ? null : { kind: 'state', status }
 }

@@ -131,6 +131,7 @@ export function startWorker({ db, engines, runtimes, owner, host, log, ended }: 
         if (result === 'done') return settled(instance, { operation, outcome: 'done', cause: null, gone: leavingNodes(operation.memo) })
         // Whatever the nodes run now is allowed from here on: nobody asked for more.
         if (result === 'cancelled') return settled(instance, { operation, outcome: 'cancelled', cause: null, floor: Math.min(...(await runtime.inspect(instance.id, nodes.map((node) => node.id))).map((state) => state.observedGeneration)) })
+        if ('failed' in result) return settled(instance, { operation, outcome: 'failed', cause: result.failed, well: true })
         waitMs = result.waitMs
         failures = 0
       } catch (error) {

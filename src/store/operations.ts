@@ -168,7 +168,7 @@ export async function remember(db: Database, owner: string, id: string, memo: Me
   })
 }
 
-export interface Settlement { readonly operation: Operation; readonly outcome: Exclude<Outcome, 'replaced'>; readonly cause: string | null; /** The oldest generation that nodes were left at, when it was cancelled. */ readonly floor?: number; /** Nodes that it removed. */ readonly gone?: readonly string[] }
+export interface Settlement { readonly operation: Operation; readonly outcome: Exclude<Outcome, 'replaced'>; readonly cause: string | null; /** Failed, and the instance is well all the same. */ readonly well?: boolean; /** The oldest generation that nodes were left at, when it was cancelled. */ readonly floor?: number; /** Nodes that it removed. */ readonly gone?: readonly string[] }
 
 /** Ends operations and writes what follows for their instances, in one transaction; skips what is no longer ours, and returns the ids of the rest. */
 export async function settle(db: Database, owner: string, settlements: readonly Settlement[], now: number): Promise<ReadonlySet<string>> {
@@ -183,11 +183,11 @@ export async function settle(db: Database, owner: string, settlements: readonly 
       for (const row of rows) ours.add(row.id)
     }
     const ended = settlements.filter((settlement) => ours.has(settlement.operation.id))
-    const healthy = ended.filter((s) => s.outcome !== 'failed' && s.operation.action !== 'delete').map((s) => s.operation)
+    const healthy = ended.filter((s) => (s.outcome !== 'failed' || s.well) && s.operation.action !== 'delete').map((s) => s.operation)
     if (healthy.length > 0) await tx.updateTable('instances').set({ health: 'healthy', cause: null, updated_at: now }).where('id', 'in', healthy.map((o) => o.instanceId)).execute()
     const created = healthy.filter((o) => o.action === 'create').map((o) => o.instanceId)
     if (created.length > 0) await tx.updateTable('instances').set({ ready_at: now }).where('id', 'in', created).execute()
-    for (const { operation, cause } of ended.filter((s) => s.outcome === 'failed')) {
+    for (const { operation, cause } of ended.filter((s) => s.outcome === 'failed' && !s.well)) {
       await tx.updateTable('instances').set({ health: 'unhealthy', cause, updated_at: now }).where('id', '=', operation.instanceId).execute()
     }
     for (const { operation, floor } of ended) if (floor !== undefined) await tx.updateTable('instances').set({ floor }).where('id', '=', operation.instanceId).execute()

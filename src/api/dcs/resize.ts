@@ -53,7 +53,7 @@ async function extend(plane: ControlPlane, call: Call, caller: Caller): Promise<
 }
 
 function stateRefusal({ status, open }: View): Refused | null {
-  return status === 'running' && !open ? null : refused(refusalCode('resize', { kind: open ? 'busy' : 'state', status }))
+  return status === 'running' && !open ? null : refused(refusalCode('resize', open ? { kind: 'busy', status, action: open.action } : { kind: 'state', status }))
 }
 
 type Check = (body: Body) => Refused | null
