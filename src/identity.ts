@@ -1,5 +1,6 @@
 /** Who may do what: the first user, its access key, and the projects of its domain. */
 import { createHash, timingSafeEqual } from 'node:crypto'
+import { builtInRoles, judge } from './core/policy.ts'
 import { createProject, listProjects } from './store/projects.ts'
 import type { Credentials } from './home.ts'
 import type { Database } from './store/database.ts'
@@ -35,6 +36,7 @@ export function identityStore(db: Database, credentials: Credentials): Identity 
       if (!known.has(id)) await projects(domain.id)
       return known.get(id) ?? null
     },
+    judge: (userId, _projectId, action) => judge(userId === user.id ? builtInRoles.filter((role) => role.name === 'admin') : [], action),
     async createProject(domainId, name) {
       if (domainId !== domain.id) return null
       const row = await createProject(db, name, domain.name)

@@ -1,8 +1,9 @@
 /** Who calls: a token or a signature, and whether the project in the path is theirs. */
 import { claimProblem, readClaim, signatureHolds } from './signature.ts'
 import { readToken } from './tokens.ts'
-import type { Call, Caller, Problem, Who } from './http.ts'
+import type { Call, Caller, IamAction, Problem, Who } from './http.ts'
 import type { Identity } from './identity.ts'
+import type { Verdict } from '../core/policy.ts'
 
 export interface AuthParts {
   readonly identity: Identity
@@ -47,3 +48,13 @@ export async function inProject(parts: AuthParts, call: Call, who: Who): Promise
   const project = await parts.identity.project(id)
   return project?.domainId === who.user.domain.id ? caller : 'other project'
 }
+
+/** Null when the user's roles in this project, or with null in all of them, allow the action. */
+export function forbidden({ identity }: AuthParts, userId: string, projectId: string | null, action: string): Problem | null {
+  return problems[identity.judge(userId, projectId, action)]
+}
+
+/** Which of a route's actions this call is. */
+export function actionOf(action: IamAction, call: Call): string { return typeof action === 'string' ? action : action.of(call) }
+
+const problems: Readonly<Record<Verdict, Problem | null>> = { allowed: null, denied: 'forbidden', 'read only': 'read only', 'no role': 'no role' }

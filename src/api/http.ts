@@ -34,21 +34,39 @@ export type Problem =
   | 'other project' | 'bad signature' | 'unsigned host' | 'stale signature' | 'bad project id' | 'fault'
   /** The database is away: the same request may be sent again later. */
   | 'unavailable'
+  /** Signed in, and not allowed to do this: policies say no; only reading is allowed; no role here. */
+  | 'forbidden' | 'read only' | 'no role'
 
 export type Method = 'GET' | 'POST' | 'PUT' | 'DELETE'
 
-/** `open` asks for nobody's name; `user` for a valid token or signature; `project` also for the project in the path. */
+/**
+ * What a caller must be allowed to do, in the clouds' words: `dcs:instance:get`. Where one route does several things, the
+ * call tells which of `among` it is; a call that is wrong anyway may be any of them.
+ */
+export type IamAction = string | { readonly among: readonly string[]; readonly of: (call: Call) => string }
+
+interface Of<Access extends string, Handle> {
+  readonly method: Method
+  readonly path: string
+  readonly access: Access
+  readonly handle: Handle
+}
+
+/**
+ * `open` asks for nobody's name; `user` for a valid token or signature; `project` also for the project in the path;
+ * `domain` for a role that counts in all projects. A `user` route whose action is null is for whoever is signed in.
+ */
 export type Route =
-  | { readonly method: Method; readonly path: string; readonly access: 'open'; readonly handle: (call: Call) => Reply | Promise<Reply> }
-  | { readonly method: Method; readonly path: string; readonly access: 'user'; readonly handle: (call: Call, who: Who) => Reply | Promise<Reply> }
-  | { readonly method: Method; readonly path: string; readonly access: 'project'; readonly handle: (call: Call, caller: Caller) => Reply | Promise<Reply> }
+  | Of<'open', (call: Call) => Reply | Promise<Reply>>
+  | Of<'user' | 'domain', (call: Call, who: Who) => Reply | Promise<Reply>> & { readonly action: IamAction | null }
+  | Of<'project', (call: Call, caller: Caller) => Reply | Promise<Reply>> & { readonly action: IamAction }
 
 export interface Service {
   /** For messages to people: "DCS". */
   readonly name: string
   readonly routes: readonly Route[]
-  /** A problem in this service's envelope; the path tells the API version. */
-  readonly refuse: (problem: Problem, path: string) => Reply
+  /** A problem in this service's envelope; the path tells the API version, the action what was not allowed. */
+  readonly refuse: (problem: Problem, path: string, action?: string) => Reply
 }
 
 export type { Caller, User }

@@ -1,4 +1,5 @@
 /** What the services need to know of people: domains hold users and projects, a project is a tenant. */
+import type { Verdict } from '../core/policy.ts'
 
 export interface Domain { readonly id: string; readonly name: string }
 export interface User { readonly id: string; readonly name: string; readonly domain: Domain }
@@ -22,6 +23,8 @@ export interface Identity {
   projects(domainId: string): Promise<readonly Project[]>
   /** By id, in lower case. Asked on every signed request: answer from memory. */
   project(id: string): Promise<Project | null>
+  /** What a user's roles say to an action in a project; without one, those that count in all projects. */
+  judge(userId: string, projectId: string | null, action: string): Verdict
   /** Null when the name is taken. */
   createProject(domainId: string, name: string): Promise<Project | null>
 }

@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto'
 import { METHODS, STATUS_CODES, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { fastify, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
-import { authenticate, inProject, type AuthParts } from './auth.ts'
+import { actionOf, authenticate, forbidden, inProject, type AuthParts } from './auth.ts'
 import { isUnavailable } from '../core/unavailable.ts'
 import type { Logger } from '../core/logger.ts'
 import type { Pair } from './tls.ts'
@@ -89,9 +89,16 @@ async function dispatch(service: Service, auth: AuthParts, route: Route, call: C
   if (route.access === 'open') return route.handle(call)
   const who = await authenticate(auth, call)
   if (typeof who === 'string') return service.refuse(who, call.path)
-  if (route.access === 'user') return route.handle(call, who)
-  const caller = await inProject(auth, call, who)
-  return typeof caller === 'string' ? service.refuse(caller, call.path) : route.handle(call, caller)
+  if (route.access === 'project') {
+    const caller = await inProject(auth, call, who)
+    if (typeof caller === 'string') return service.refuse(caller, call.path)
+    const action = actionOf(route.action, call)
+    const problem = forbidden(auth, caller.userId, caller.projectId, action)
+    return problem ? service.refuse(problem, call.path, action) : route.handle(call, caller)
+  }
+  const action = route.action && actionOf(route.action, call)
+  const problem = action && forbidden(auth, who.user.id, route.access === 'domain' ? null : who.projectId, action)
+  return problem ? service.refuse(problem, call.path, action) : route.handle(call, who)
 }
 
 /** Null when it is larger than allowed; what remains of it is thrown away as it comes. */

@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto'
 import { request as httpRequest } from 'node:http'
 import { freeBase } from './server.ts'
 import { listen, type Listening } from '../../src/api/server.ts'
+import { builtInRoles, judge, type Role } from '../../src/core/policy.ts'
 import { refusalOf } from '../../src/core/refusal.ts'
 import { kafkaEngine } from '../../src/engines/kafka/index.ts'
 import { redisEngine } from '../../src/engines/redis/index.ts'
@@ -25,6 +26,8 @@ export interface Ground {
   readonly wishes: unknown[]
   readonly errors: object[]
   readonly clock: { now: number }
+  /** What the one user may do, in every project. */
+  readonly may: { roles: readonly Role[] }
   /** An instance as if it had been there before; `open` is its unfinished action. */
   seed(engine: EngineName, more?: { status?: 'createfailed' | 'running' | 'error'; open?: Action; version?: string; project?: string; name?: string; /** Nodes of a replicated Redis, or brokers. */ replicas?: number }): string
   /** Makes every further wish fail like a database that is gone. */
@@ -42,6 +45,7 @@ export async function ground(): Promise<Ground> {
   const wishes: unknown[] = []
   const errors: object[] = []
   const clock = { now: Date.parse('2026-11-21T09:45:00Z') }
+  const may = { roles: builtInRoles.slice(0, 1) }
   let broken = false
 
   const operationOf = (instance: Instance, action: Action): Operation => ({
@@ -148,13 +152,13 @@ export async function ground(): Promise<Ground> {
 
   const base = await freeBase()
   const listening = await listen({
-    config: { host: '127.0.0.1', port: base, publicHost: '127.0.0.1', tls: null, metricsToken: null, identity: { region: people.region } }, plane, identity: identityOf(), tokenKey: Buffer.alloc(32, 7),
+    config: { host: '127.0.0.1', port: base, publicHost: '127.0.0.1', tls: null, metricsToken: null, identity: { region: people.region } }, plane, identity: identityOf(may), tokenKey: Buffer.alloc(32, 7),
     log: { info() {}, warn() {}, error(fields) { errors.push(fields) } }, now: () => clock.now, down: () => { wishes.push('down') },
   })
   const offsets = { iam: 0, dcs: 1, dms: 2, console: 5 }
 
   const self: Ground = {
-    listening, base, wishes, errors, clock,
+    listening, base, wishes, errors, clock, may,
     seed(engine, { status = 'running', open, version, project = projectId, name = 'seeded', replicas = 1 } = {}) {
       const facts = { readyAt: status === 'createfailed' ? null : clock.now, health: status === 'running' ? 'healthy' as const : 'unhealthy' as const }
       return add({
@@ -190,7 +194,7 @@ export async function ground(): Promise<Ground> {
   return self
 }
 
-function identityOf(): Identity {
+function identityOf(may: Ground['may']): Identity {
   const domain = { id: 'd'.repeat(32), name: people.domain }
   const user = { id: 'c'.repeat(32), name: people.user, domain }
   const projects: Project[] = [{ id: projectId, name: people.region, domainId: domain.id }, { id: otherProjectId, name: 'eu-de_other', domainId: domain.id }, { id: 'e'.repeat(32), name: 'foreign', domainId: 'another' }]
@@ -204,6 +208,7 @@ function identityOf(): Identity {
     async accessKey(id) { return id === people.accessKey ? { secret: people.secretKey, user } : null },
     async projects(domainId) { return of(domainId) },
     async project(id) { return projects.find((project) => project.id === id) ?? null },
+    judge: (_userId, _projectId, action) => judge(may.roles, action),
     async createProject(domainId, name) {
       if (of(domainId).some((project) => project.name === name)) return null
       const project = { id: randomUUID().replaceAll('-', ''), name, domainId }

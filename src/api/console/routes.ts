@@ -23,11 +23,11 @@ export function consoleService({ plane, urls, ready, down, metrics }: ConsolePar
     routes: [
       { method: 'GET', path: '/', access: 'open', handle: () => ok({ name: 'sluice', description: 'A self-hosted control plane for Redis and Apache Kafka that speaks the DCS and DMS instance APIs.', endpoints: urls }) },
       { method: 'GET', path: '/healthz', access: 'open', handle: () => ready() ? ok({ status: 'ready' }) : { status: 503, body: { status: 'not ready' } } },
-      { method: 'GET', path: '/v1/nodes', access: 'user', handle: (_call, who) => listNodes(plane, who) },
-      { method: 'GET', path: '/v1/operations', access: 'user', handle: (call, who) => listOperations(plane, call, who) },
-      { method: 'DELETE', path: '/v1/operations/:operation_id', access: 'user', handle: (call, who) => cancel(plane, call, who) },
-      { method: 'GET', path: '/v1/instances/:instance_id/log', access: 'user', handle: (call, who) => showLog(plane, call, who) },
-      { method: 'POST', path: '/v1/down', access: 'user', handle: () => { setImmediate(down); return { status: 202, body: { status: 'stopping' } } } },
+      { method: 'GET', path: '/v1/nodes', access: 'user', action: 'sluice:node:list', handle: (_call, who) => listNodes(plane, who) },
+      { method: 'GET', path: '/v1/operations', access: 'user', action: 'sluice:operation:list', handle: (call, who) => listOperations(plane, call, who) },
+      { method: 'DELETE', path: '/v1/operations/:operation_id', access: 'user', action: 'sluice:operation:cancel', handle: (call, who) => cancel(plane, call, who) },
+      { method: 'GET', path: '/v1/instances/:instance_id/log', access: 'user', action: 'sluice:instance:getLog', handle: (call, who) => showLog(plane, call, who) },
+      { method: 'POST', path: '/v1/down', access: 'domain', action: 'sluice:server:stop', handle: () => { setImmediate(down); return { status: 202, body: { status: 'stopping' } } } },
       ...metrics ? metricsRoutes(metrics) : [],
     ],
   }
@@ -93,15 +93,17 @@ function operationBody({ operation, progress, nodes }: TaskView): object {
 }
 
 /** A problem in this service's envelope. */
-function refuseConsole(problem: Problem): Reply {
+function refuseConsole(problem: Problem, _path?: string, action?: string): Reply {
   const row = rows[problem]
-  return { status: row.status, body: { error_code: row.code, error_msg: row.message } }
+  return { status: row.status, body: { error_code: row.code, error_msg: action === undefined ? row.message : `${row.message} (${action})` } }
 }
 
+const denied = (message: string): ErrorRow => ({ status: 403, code: 'SLUICE.0403', message })
 const signIn = (message: string): ErrorRow => ({ status: 401, code: gateway.signature.code, message })
 const rows: Readonly<Record<Problem, ErrorRow>> = {
   'no route': gateway.noRoute, 'wrong method': gateway.wrongMethod, 'too large': gateway.tooLarge, malformed: gateway.malformed,
   'bad signature': gateway.signature, 'unsigned host': gateway.unsignedHost, 'stale signature': gateway.staleSignature, fault: gateway.fault, unavailable: gateway.unavailable,
   'token missing': signIn('No token in the request.'), 'token invalid': signIn('Invalid token.'), 'token expired': signIn('Token expired.'),
+  forbidden: denied('Your roles do not allow this.'), 'read only': denied('Your role only allows to look.'), 'no role': denied('You have no role here.'),
   'other project': signIn('The token is for no project, or for another one.'), 'bad project id': signIn('Invalid project ID format.'),
 }

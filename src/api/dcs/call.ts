@@ -2,13 +2,13 @@
 import { refused, type Refused } from './errors.ts'
 import { readDryRun } from '../plan.ts'
 import { readJson, uuid, type Body } from '../json.ts'
-import type { Call, Caller, Reply, Route } from '../http.ts'
+import type { Call, Caller, IamAction, Method, Reply } from '../http.ts'
 import type { ControlPlane, View } from '../../core/control-plane.ts'
 
 export type Handle = (plane: ControlPlane, call: Call, caller: Caller) => Promise<Reply | Refused> | Reply | Refused
 
-/** A route of this dialect and what answers it. */
-export type Row = readonly [Route['method'], string, Handle]
+/** A route of this dialect, what its caller must be allowed to do, and what answers it. */
+export type Row = readonly [method: Method, path: string, action: IamAction, handle: Handle]
 
 export const unknown = refused('DCS.3022')
 

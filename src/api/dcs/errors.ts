@@ -10,7 +10,7 @@ const rows = errorRows(readFileSync(new URL('errors.tsv', import.meta.url), 'utf
 export function dcsRow(code: string, fill?: string): ErrorRow {
   const row = rows.get(code)
   if (!row) throw new Error(`no document lists ${code}`)
-  return fill === undefined ? row : { ...row, message: row.message.replace('{0}', () => fill) }
+  return fill === undefined ? row : { ...row, message: row.message.replace(/\{0?\}/, () => fill) }
 }
 
 /** The nine-digit twin that v1.0 has for a `DCS.nnnn`. */
@@ -45,9 +45,9 @@ export function dcsError({ code, fill, because }: Refused, path: string): Reply 
 }
 
 /** The reply for what went wrong before DCS's own checks. */
-export function refuseDcs(problem: Problem, path: string): Reply {
+export function refuseDcs(problem: Problem, path: string, action?: string): Reply {
   const row = problems[problem]
-  return typeof row === 'string' ? dcsError(refused(row), path) : envelope(row, path)
+  return typeof row === 'string' ? dcsError(refused(row, action), path) : envelope(row, path)
 }
 
 function envelope(row: ErrorRow, path: string): Reply {
@@ -60,11 +60,13 @@ const twins: Readonly<Record<string, string>> = {
   'DCS.4911': '111400054', 'DCS.4001': '111404001', 'DCS.3022': '111404022', 'DCS.4023': '111404023', 'DCS.5001': '111405001', 'DCS.4006': '111400007',
   // v1.0 never got "not running"; "not allowed in the current state" is its word for it.
   'DCS.4049': '111400026',
+  // Nor policies: a role that does not suffice is its only word.
+  'DCS.2007': '111403003', 'DCS.2003': '111403003',
 }
 
 const problems: Readonly<Record<Problem, string | ErrorRow>> = {
   'no route': 'DCS.4001', 'wrong method': 'DCS.5001', 'token missing': 'DCS.1003', 'token invalid': 'DCS.1001', 'token expired': 'DCS.1002',
   'other project': 'DCS.1004', 'bad project id': 'DCS.4002', fault: 'DCS.5000',
   'bad signature': gateway.signature, 'unsigned host': gateway.unsignedHost, 'stale signature': gateway.staleSignature, 'too large': gateway.tooLarge, malformed: gateway.malformed,
-  unavailable: gateway.unavailable,
+  unavailable: gateway.unavailable, forbidden: 'DCS.2007', 'read only': 'DCS.3002', 'no role': 'DCS.2003',
 }

@@ -12,14 +12,14 @@ import type { ControlPlane } from '../../core/control-plane.ts'
 import type { Status } from '../../core/status.ts'
 
 export const instanceRows: readonly Row[] = [
-  ['POST', '/v2/:project_id/instances', create],
-  ['GET', '/v2/:project_id/instances', list],
-  ['DELETE', '/v2/:project_id/instances', deleteMany],
-  ['PUT', '/v2/:project_id/instances/status', (plane, call, caller) => changeStatus(plane, call, caller, ['restart', 'soft_restart', 'flush'])],
-  ['GET', '/v2/:project_id/instances/status', countStatuses],
-  ['PUT', '/v1.0/:project_id/instances/status', (plane, call, caller) => changeStatus(plane, call, caller, ['restart', 'flush'])],
-  ['GET', '/v2/:project_id/instances/:instance_id', show],
-  ['DELETE', '/v2/:project_id/instances/:instance_id', deleteOne],
+  ['POST', '/v2/:project_id/instances', 'dcs:instance:create', create],
+  ['GET', '/v2/:project_id/instances', 'dcs:instance:list', list],
+  ['DELETE', '/v2/:project_id/instances', 'dcs:instance:delete', deleteMany],
+  ['PUT', '/v2/:project_id/instances/status', 'dcs:instance:modifyStatus', (plane, call, caller) => changeStatus(plane, call, caller, ['restart', 'soft_restart', 'flush'])],
+  ['GET', '/v2/:project_id/instances/status', 'dcs:instance:list', countStatuses],
+  ['PUT', '/v1.0/:project_id/instances/status', 'dcs:instance:modifyStatus', (plane, call, caller) => changeStatus(plane, call, caller, ['restart', 'flush'])],
+  ['GET', '/v2/:project_id/instances/:instance_id', 'dcs:instance:get', show],
+  ['DELETE', '/v2/:project_id/instances/:instance_id', 'dcs:instance:delete', deleteOne],
 ]
 
 async function create(plane: ControlPlane, call: Call, caller: Caller): Promise<Reply | Refused> {

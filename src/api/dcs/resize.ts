@@ -14,8 +14,8 @@ const changeTypes = ['createReplication', 'deleteReplication', 'addSharding', 'i
 const later = 'this release of Sluice changes the number of nodes, not their memory'
 
 export const resizeRows: readonly Row[] = [
-  ['POST', '/v2/:project_id/instances/:instance_id/resize', resize],
-  ['POST', '/v1.0/:project_id/instances/:instance_id/extend', extend],
+  ['POST', '/v2/:project_id/instances/:instance_id/resize', 'dcs:instance:scale', resize],
+  ['POST', '/v1.0/:project_id/instances/:instance_id/extend', 'dcs:instance:scale', extend],
 ]
 
 async function resize(plane: ControlPlane, call: Call, caller: Caller): Promise<Reply | Refused> {

@@ -18,8 +18,8 @@ export const dcsRows: readonly Row[] = [
 
 /** The v2 and v1.0 instance API of DCS in front of a control plane. */
 export function dcsService(plane: ControlPlane): Service {
-  const routes: Route[] = dcsRows.map(([method, path, handle]) => ({
-    method, path, access: 'project',
+  const routes: Route[] = dcsRows.map(([method, path, action, handle]) => ({
+    method, path, action, access: 'project',
     handle: async (call, caller) => {
       const reply = await handle(plane, call, caller)
       return isRefused(reply) ? dcsError(reply, call.path) : reply

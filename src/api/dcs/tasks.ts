@@ -7,9 +7,9 @@ import { ok, type Call, type Caller, type Reply } from '../http.ts'
 import type { ControlPlane } from '../../core/control-plane.ts'
 
 export const taskRows: readonly Row[] = [
-  ['GET', '/v2/:project_id/instances/:instance_id/tasks', listTasks],
-  ['DELETE', '/v2/:project_id/instances/:instance_id/tasks/:task_id', dropTask],
-  ['GET', '/v2/:project_id/jobs/:job_id', showJob],
+  ['GET', '/v2/:project_id/instances/:instance_id/tasks', 'dcs:instance:getBackgroundTask', listTasks],
+  ['DELETE', '/v2/:project_id/instances/:instance_id/tasks/:task_id', 'dcs:instance:deleteBackgroundTask', dropTask],
+  ['GET', '/v2/:project_id/jobs/:job_id', 'dcs:job:get', showJob],
 ]
 
 async function listTasks(plane: ControlPlane, call: Call, caller: Caller): Promise<Reply | Refused> {

@@ -11,13 +11,13 @@ import type { ControlPlane, NodeView } from '../../core/control-plane.ts'
 import type { Body } from '../json.ts'
 
 export const topologyRows: readonly Row[] = [
-  ['POST', '/v2/:project_id/instances/:instance_id/swap', (plane, call, caller) => swap(plane, call, caller, () => noContent)],
-  ['PUT', '/v2/:project_id/instances/:instance_id/async-swap', (plane, call, caller) => swap(plane, call, caller, (operationId) => ok({ job_id: operationId }))],
-  ['GET', '/v2/:project_id/instance/:instance_id/groups', listGroups],
-  ['GET', '/v2/:project_id/instances-logical-nodes', listNodesOfAll],
-  ['GET', '/v2/:project_id/instances/:instance_id/logical-nodes', listNodes],
-  ['GET', '/v2/:project_id/instances/:instance_id/nodes', showTopology],
-  ['POST', '/v2/:project_id/instances/:instance_id/groups/:group_id/replications/:node_id/slave-priority', setPriority],
+  ['POST', '/v2/:project_id/instances/:instance_id/swap', 'dcs:instance:swap', (plane, call, caller) => swap(plane, call, caller, () => noContent)],
+  ['PUT', '/v2/:project_id/instances/:instance_id/async-swap', 'dcs:instance:swap', (plane, call, caller) => swap(plane, call, caller, (operationId) => ok({ job_id: operationId }))],
+  ['GET', '/v2/:project_id/instance/:instance_id/groups', 'dcs:instance:get', listGroups],
+  ['GET', '/v2/:project_id/instances-logical-nodes', 'dcs:instance:list', listNodesOfAll],
+  ['GET', '/v2/:project_id/instances/:instance_id/logical-nodes', 'dcs:instance:get', listNodes],
+  ['GET', '/v2/:project_id/instances/:instance_id/nodes', 'dcs:instance:get', showTopology],
+  ['POST', '/v2/:project_id/instances/:instance_id/groups/:group_id/replications/:node_id/slave-priority', 'dcs:instance:modify', setPriority],
 ]
 
 /** Master and a replica change places. */

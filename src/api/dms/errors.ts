@@ -35,9 +35,9 @@ export function dmsError({ code, because }: Refused): Reply {
 }
 
 /** The reply for what went wrong before DMS's own checks. */
-export function refuseDms(problem: Problem): Reply {
+export function refuseDms(problem: Problem, _path: string, action?: string): Reply {
   const row = problems[problem]
-  return envelope(typeof row === 'string' ? dmsRow(row) : row)
+  return typeof row === 'string' ? dmsError(refused(row, action ?? null)) : envelope(row)
 }
 
 function envelope(row: ErrorRow): Reply { return { status: row.status, body: { error_code: row.code, error_msg: row.message } } }
@@ -46,5 +46,5 @@ const problems: Readonly<Record<Problem, string | ErrorRow>> = {
   'no route': 'DMS.00404001', 'wrong method': 'DMS.00405001', 'token missing': 'DMS.10240103', 'token invalid': 'DMS.10240101', 'token expired': 'DMS.10240102',
   'other project': 'DMS.10240104', 'bad project id': 'DMS.00400002', fault: 'DMS.00500000',
   'bad signature': gateway.signature, 'unsigned host': gateway.unsignedHost, 'stale signature': gateway.staleSignature, 'too large': gateway.tooLarge, malformed: gateway.malformed,
-  unavailable: gateway.unavailable,
+  unavailable: gateway.unavailable, forbidden: 'DMS.00403003', 'read only': 'DMS.00403002', 'no role': 'DMS.00403003',
 }

@@ -5,7 +5,7 @@ import { dmsError, isRefused, refuseDms, refused, type Refused } from './errors.
 import { readExtend } from './extend.ts'
 import { readList, readTaskPage } from './queries.ts'
 import { instanceBody, task } from './translate.ts'
-import { noContent, ok, type Call, type Caller, type Reply, type Route, type Service } from '../http.ts'
+import { noContent, ok, type Call, type Caller, type IamAction, type Method, type Reply, type Route, type Service } from '../http.ts'
 import { planBody } from '../plan.ts'
 import { readJson, uuid, type Body } from '../json.ts'
 import type { ControlPlane } from '../../core/control-plane.ts'
@@ -14,8 +14,8 @@ type Handle = (plane: ControlPlane, call: Call, caller: Caller) => Promise<Reply
 
 /** The v2 and v1.0 instance API of DMS for Kafka in front of a control plane. */
 export function dmsService(plane: ControlPlane): Service {
-  const routes: Route[] = rows.map(([method, path, handle]) => ({
-    method, path, access: 'project',
+  const routes: Route[] = rows.map(([method, path, action, handle]) => ({
+    method, path, action, access: 'project',
     handle: async (call, caller) => {
       const reply = await handle(plane, call, caller)
       return isRefused(reply) ? dmsError(reply) : reply
@@ -28,20 +28,29 @@ export function dmsService(plane: ControlPlane): Service {
 const v2: Form = { actions: ['restart', 'delete', 'soft_restart'], allFailure: 'all_failure' }
 const v1: Form = { actions: ['restart', 'delete'], allFailure: 'allFailure' }
 
-const rows: readonly (readonly [Route['method'], string, Handle])[] = [
-  ['POST', '/v2/kafka/:project_id/instances', (plane, call, caller) => create(plane, call, caller, { old: false })],
-  ['POST', '/v2/:project_id/kafka/instances', (plane, call, caller) => create(plane, call, caller, { old: false })],
-  ['POST', '/v2/:project_id/instances', (plane, call, caller) => create(plane, call, caller, { old: true })],
-  ['GET', '/v2/:project_id/instances', list],
-  ['POST', '/v2/:project_id/instances/action', (plane, call, caller) => act(plane, call, caller, v2)],
-  ['POST', '/v1.0/:project_id/instances/action', (plane, call, caller) => act(plane, call, caller, v1)],
-  ['GET', '/v2/:project_id/instances/:instance_id', show],
-  ['DELETE', '/v2/:project_id/instances/:instance_id', deleteOne],
-  ['POST', '/v2/kafka/:project_id/instances/:instance_id/extend', extend],
-  ['POST', '/v2/:project_id/kafka/instances/:instance_id/extend', extend],
-  ['POST', '/v2/:project_id/instances/:instance_id/extend', extend],
-  ['GET', '/v2/:project_id/instances/:instance_id/tasks', listTasks],
-  ['GET', '/v2/:project_id/instances/:instance_id/tasks/:task_id', showTask],
+/** Restarting and deleting share a route, and not a right. */
+const acting: IamAction = {
+  among: ['dms:instance:modifyStatus', 'dms:instance:delete'],
+  of: (call) => {
+    const body = bodyOf(call)
+    return !isRefused(body) && (body as Body)['action'] === 'delete' ? 'dms:instance:delete' : 'dms:instance:modifyStatus'
+  },
+}
+
+const rows: readonly (readonly [Method, string, IamAction, Handle])[] = [
+  ['POST', '/v2/kafka/:project_id/instances', 'dms:instance:create', (plane, call, caller) => create(plane, call, caller, { old: false })],
+  ['POST', '/v2/:project_id/kafka/instances', 'dms:instance:create', (plane, call, caller) => create(plane, call, caller, { old: false })],
+  ['POST', '/v2/:project_id/instances', 'dms:instance:create', (plane, call, caller) => create(plane, call, caller, { old: true })],
+  ['GET', '/v2/:project_id/instances', 'dms:instance:list', list],
+  ['POST', '/v2/:project_id/instances/action', acting, (plane, call, caller) => act(plane, call, caller, v2)],
+  ['POST', '/v1.0/:project_id/instances/action', acting, (plane, call, caller) => act(plane, call, caller, v1)],
+  ['GET', '/v2/:project_id/instances/:instance_id', 'dms:instance:get', show],
+  ['DELETE', '/v2/:project_id/instances/:instance_id', 'dms:instance:delete', deleteOne],
+  ['POST', '/v2/kafka/:project_id/instances/:instance_id/extend', 'dms:instance:scale', extend],
+  ['POST', '/v2/:project_id/kafka/instances/:instance_id/extend', 'dms:instance:scale', extend],
+  ['POST', '/v2/:project_id/instances/:instance_id/extend', 'dms:instance:scale', extend],
+  ['GET', '/v2/:project_id/instances/:instance_id/tasks', 'dms:instance:getBackgroundTask', listTasks],
+  ['GET', '/v2/:project_id/instances/:instance_id/tasks/:task_id', 'dms:instance:getBackgroundTask', showTask],
 ]
 
 const unknown = refused('DMS.00404022')

@@ -9,9 +9,10 @@ export function keystone(status: number, message: string): Reply {
 }
 
 /** A problem in Keystone's envelope. */
-export function refuseIam(problem: Problem): Reply {
+export function refuseIam(problem: Problem, _path: string, action?: string): Reply {
   const row = gatewayRows[problem]
   if (row) return { status: row.status, body: { error: { code: row.code, message: row.message, title: STATUS_CODES[row.status] } } }
+  if (action !== undefined) return keystone(403, `You are not authorized to perform the requested action: ${action}.`)
   const [status, message] = statuses[problem] ?? [401, unauthorized]
   return keystone(status, message)
 }

@@ -31,27 +31,27 @@ export function iamService(parts: IamParts): Service {
       { method: 'GET', path: '/', access: 'open', handle: () => ({ status: 300, body: { versions: { values: [version(urls.iam)] } } }) },
       { method: 'GET', path: '/v3', access: 'open', handle: () => ok({ version: version(urls.iam) }) },
       { method: 'POST', path: '/v3/auth/tokens', access: 'open', handle: (call) => logIn(parts, call) },
-      { method: 'GET', path: '/v3/auth/tokens', access: 'user', handle: (call, who) => showToken(parts, call, who) },
+      { method: 'GET', path: '/v3/auth/tokens', access: 'user', action: null, handle: (call, who) => showToken(parts, call, who) },
       {
-        method: 'GET', path: '/v3/auth/catalog', access: 'user',
+        method: 'GET', path: '/v3/auth/catalog', access: 'user', action: null,
         // A signed request may name no project; its addresses are then those of the default one.
         handle: async (call, { user, projectId }) => traced(call, {
           catalog: catalog(urls, region, projectId ?? (call.headers['x-auth-token'] ? null : (await identity.projects(user.domain.id))[0]?.id ?? null)),
           links: links('/v3/auth/catalog'),
         }),
       },
-      { method: 'GET', path: '/v3/projects', access: 'user', handle: listProjects },
-      { method: 'GET', path: '/v3/auth/projects', access: 'user', handle: listProjects },
+      { method: 'GET', path: '/v3/projects', access: 'user', action: null, handle: listProjects },
+      { method: 'GET', path: '/v3/auth/projects', access: 'user', action: null, handle: listProjects },
       {
-        method: 'GET', path: '/v3/projects/:id', access: 'user',
+        method: 'GET', path: '/v3/projects/:id', access: 'user', action: null,
         handle: async (call, { user }) => {
           const project = (await identity.projects(user.domain.id)).find((one) => one.id === call.params['id']!.toLowerCase())
           return project ? traced(call, { project: projectBody(parts, project) }) : keystone(404, `Could not find project: ${call.params['id']}.`)
         },
       },
-      { method: 'POST', path: '/v3/projects', access: 'user', handle: (call, who) => makeProject(parts, call, who) },
+      { method: 'POST', path: '/v3/projects', access: 'domain', action: 'iam:projects:createProject', handle: (call, who) => makeProject(parts, call, who) },
       {
-        method: 'GET', path: '/v3/auth/domains', access: 'user',
+        method: 'GET', path: '/v3/auth/domains', access: 'user', action: null,
         handle: (call, { user: { domain } }) => {
           const name = call.query.get('name')
           const own = { id: domain.id, name: domain.name, enabled: true, description: '', links: { self: `${urls.iam}/v3/domains/${domain.id}` } }
@@ -59,7 +59,7 @@ export function iamService(parts: IamParts): Service {
         },
       },
       {
-        method: 'GET', path: '/v3/regions', access: 'user',
+        method: 'GET', path: '/v3/regions', access: 'user', action: null,
         handle: (call) => traced(call, { regions: [{ id: region, type: 'public', description: '', parent_region_id: null, locales: { 'en-us': region }, links: { self: `${urls.iam}/v3/regions/${region}` } }], links: links('/v3/regions') }),
       },
     ],
