@@ -37,6 +37,10 @@ export function worldOf(context: StepContext, states: readonly NodeState[], runt
       const state = states.find((s) => s.id === node.id)
       if (state?.phase === 'running') await runtime.kill(node.id, state.identity!)
     },
+    giveWay(node) {
+      const state = states.find((s) => s.id === node.id)
+      if (state?.phase === 'running') runtime.giveWay?.(node.id, state.identity!)
+    },
     discard: (node, path) => runtime.discard(node.id, path),
     ...runtime.give ? { give: (endpoint: string, node: NodeRecord | null) => runtime.give!(context.instance, endpoint, node?.id ?? null) } : {},
     progress: (text, nodeId) => context.progress(text, nodeId),

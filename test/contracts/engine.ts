@@ -30,7 +30,7 @@ export function instanceFor(engine: Engine, version: string, flavor: string, gen
 /** A world in which nothing is granted and nothing is killed. */
 export function still(instance: Instance, nodes: readonly NodeRecord[], states: readonly NodeState[]): World {
   const refuse = async (): Promise<never> => { throw new Error('not here') }
-  return { instance, nodes, states, grant: refuse, kill: refuse, discard: refuse, progress() {} }
+  return { instance, nodes, states, grant: refuse, kill: refuse, giveWay() {}, discard: refuse, progress() {} }
 }
 
 export function engineContract(name: string, make: () => Promise<EngineUnderTest>): void {

@@ -167,6 +167,25 @@ export function runtimeContract(name: string, make: () => Promise<RuntimeUnderTe
       redis.disconnect()
     })
 
+    test('what a server has forked gives way, and the server does not', async (t) => {
+      if (!under.runtime.giveWay) return t.skip('this runtime does not say how')
+      const s = await spec()
+      await under.runtime.apply(s, { force: false })
+      const redis = await connected(s)
+      await redis.set('key', 'value')
+      // So that the save is still going on when it is looked at, microseconds a key.
+      await redis.config('SET', 'rdb-key-save-delay', '30000000')
+      await redis.bgsave()
+      const { pid } = (await inspect(s)).identity!
+      const { readFileSync } = await import('node:fs')
+      const niceness = (of: number | string): number => Number(readFileSync(`/proc/${of}/stat`, 'latin1').split(') ')[1]!.split(' ')[16])
+      const child = readFileSync(`/proc/${pid}/task/${pid}/children`, 'latin1').trim()
+      assert.equal(niceness(child), niceness(pid))
+      under.runtime.giveWay(s.id, (await inspect(s)).identity!)
+      assert.deepEqual([niceness(child) > 0, niceness(pid)], [true, 0])
+      redis.disconnect()
+    })
+
     test('remove leaves neither process nor data, may be repeated, and frees the address', async () => {
       const s = await spec()
       await under.runtime.apply(s, { force: false })

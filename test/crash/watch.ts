@@ -20,10 +20,10 @@ export interface Watch {
   acked(): number
   /** The first acknowledged write after this instant (performance.now()), or null. */
   firstAfter(at: number): number | null
-  /** The longest time between two acknowledged writes of one client since then. */
-  longestGap(since: number): number
-  /** The longest time in which nobody's write was acknowledged since then. */
-  addressGap(since: number): number
+  /** The longest time between two acknowledged writes of one client between these instants, if it ended by then. */
+  longestGap(since: number, until?: number): number
+  /** The longest time in which nobody's write was acknowledged, likewise. */
+  addressGap(since: number, until?: number): number
   /** Ends all of it. Afterwards the rest can be asked. */
   stop(): Promise<void>
   /** Keys of acknowledged writes, by writer, in their order. */
@@ -78,8 +78,8 @@ export function watch(service: Door, doors: readonly Door[], { everyMs = writeEv
       const firsts = times.map((when) => when.find((time) => time > at)).filter((time) => time !== undefined)
       return firsts.length > 0 ? Math.min(...firsts) : null
     },
-    longestGap: (since) => Math.max(...times.map((when) => longest(when, since))),
-    addressGap: (since) => longest(times.flat().toSorted((a, b) => a - b), since),
+    longestGap: (since, until) => Math.max(...times.map((when) => longest(when, since, until))),
+    addressGap: (since, until) => longest(times.flat().toSorted((a, b) => a - b), since, until),
     async stop() {
       stopped = true
       stopWriting()
@@ -90,9 +90,9 @@ export function watch(service: Door, doors: readonly Door[], { everyMs = writeEv
   }
 }
 
-function longest(when: readonly number[], since: number): number {
+function longest(when: readonly number[], since: number, until = Infinity): number {
   let gap = 0
-  for (let n = 1; n < when.length; n += 1) if (when[n]! >= since) gap = Math.max(gap, when[n]! - when[n - 1]!)
+  for (let n = 1; n < when.length; n += 1) if (when[n]! >= since && when[n]! < until) gap = Math.max(gap, when[n]! - when[n - 1]!)
   return gap
 }
 

@@ -8,7 +8,7 @@ import { TerminalError } from '../../core/operation.ts'
 import { account, all } from './client.ts'
 import { handOver } from './handover.ts'
 import { endHung, hangsAfterMs, hangsAloneAfterMs } from './hung.ts'
-import { appends, copyFrom, descendsFrom, holds, isMaster, judge, lookAgain, lookAtAll, offsetOf, reaches, type NodeView } from './views.ts'
+import { appends, copyFrom, descendsFrom, holds, isForked, isMaster, judge, lookAgain, lookAtAll, offsetOf, reaches, type NodeView } from './views.ts'
 import { closeAll, isLinked } from './seen.ts'
 import { occupy, vacateDoor } from './doors.ts'
 import { appendAgain, cool, isComplete, isWritten, prepareStop, warmGrant } from './warm.ts'
@@ -25,6 +25,8 @@ export const priorityGrant = (nodeId: string): string => `priority ${nodeId}`
 export async function arrange(ground: Ground): Promise<NodeHealth> {
   const views = await lookAtAll(ground)
   try {
+    // A child that saves takes a whole processor, and those who wait for an answer would share it.
+    for (const view of views) if (isForked(view)) ground.giveWay(view.node)
     const arranged = await arrangeRoles(ground, views)
     if (!arranged.ok) return arranged
     const writing = await appendAgain(ground, views)

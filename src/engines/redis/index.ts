@@ -42,7 +42,7 @@ export function redisEngine(secrets: RedisSecrets, installed: (runtime: RuntimeN
         if (state?.phase !== 'running') return { ok: false, reason: `node ${node.ordinal} does not run${state?.exit?.lastLines ? `; its last lines:\n${state.exit.lastLines}` : ''}` }
       }
       // A probe changes nothing, so it is given nothing to change with.
-      return topologyOf(instance.spec).probe(ground({ instance, nodes, states, grant: refuse, kill: refuse, discard: refuse, progress() {} }))
+      return topologyOf(instance.spec).probe(ground({ instance, nodes, states, grant: refuse, kill: refuse, giveWay() {}, discard: refuse, progress() {} }))
     },
     async arrange(world) { return await topologyOf(world.instance.spec).arrange?.(ground(world)) ?? { ok: true } },
     async choose(world, behind) { return await topologyOf(world.instance.spec).choose?.(ground(world), behind) ?? behind[0]! },

@@ -32,6 +32,8 @@ export async function lookAgain(view: NodeView): Promise<Info> {
 }
 
 export const isMaster = (view: NodeView): boolean => view.info('role') === 'master'
+/** Whether a child of its saves, or writes its file anew. Only a whole look says so. */
+export const isForked = ({ info }: NodeView): boolean => info('rdb_bgsave_in_progress') === '1' || info('aof_rewrite_in_progress') === '1'
 /** Bytes of the replication stream that it has. */
 export const offsetOf = (view: NodeView): number => Number(view.info(isMaster(view) ? 'master_repl_offset' : 'slave_repl_offset') ?? -1)
 /** A replica that is linked has everything within a millisecond or two; one that has not goes on lagging while clients wait. */

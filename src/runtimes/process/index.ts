@@ -9,7 +9,7 @@ import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { checkpoint } from '../../core/checkpoint.ts'
 import { fence } from '../../core/fence.ts'
-import { isAlive, killHolder, lockHolders, readPidFile, residentBytes, signalGroup, signalProcess, type PidFile } from './identity.ts'
+import { calmChildren, isAlive, killHolder, lockHolders, readPidFile, residentBytes, signalGroup, signalProcess, type PidFile } from './identity.ts'
 import { spawner, type Guard } from './spawner.ts'
 import { withHint } from './hints.ts'
 import { lastLines, read, rotate } from './log.ts'
@@ -140,6 +140,7 @@ export function processRuntime(root: string, locate: Locate, guard?: Guard): Pro
     },
     async inspect(_instanceId, nodeIds) { return nodeIds.map(stateOf) },
     async kill(_nodeId, identity) { await end({ ...identity, generation: 0 }, 0, ours) },
+    giveWay(_nodeId, identity) { calmChildren(identity) },
     async discard(nodeId, path) { await rm(join(folder(nodeId), path), { force: true }) },
     async stop(_instanceId, nodeIds, graceMs) {
       await Promise.all(nodeIds.filter((id) => existsSync(folder(id))).map(async (id) => {
