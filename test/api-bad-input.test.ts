@@ -155,5 +155,5 @@ test('what is no HTTP does not take the server down, and gets the envelope where
   }
   // A client that ends in the middle of its body.
   await raw(`PUT ${dcs} HTTP/1.1\r\nHost: x\r\nX-Auth-Token: ${headers['x-auth-token']}\r\nContent-Length: 100\r\n\r\n{"a`)
-  assert.match(await raw(`OPTIONS * HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`), /^HTTP\/1\.1 404/)
+  assert.match(await raw(`OPTIONS * HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`), /^HTTP\/1\.1 405/)
 })

@@ -47,7 +47,7 @@ export async function listen({ config, plane, identity, tokenKey, log, ready, do
   let open = false
   const services: Readonly<Record<keyof Urls, Service>> = {
     iam: iamService({ identity, tokenKey, now, urls, region: config.identity.region }),
-    dcs: dcsService(plane),
+    dcs: dcsService(plane, { region: config.identity.region, url: urls.dcs }),
     dms: dmsService(plane),
     console: consoleService({ plane, urls, ready: () => open && (ready?.() ?? true), down, ...(metrics ? { metrics: { ...metrics, token: config.metricsToken } } : {}) }),
   }

@@ -1,14 +1,28 @@
 /** What the handlers of DCS read from a call, each in one way. */
-import { refused, type Refused } from './errors.ts'
+import { isRefused, refused, type Refused } from './errors.ts'
 import { readDryRun } from '../plan.ts'
 import { readJson, uuid, type Body } from '../json.ts'
 import type { Call, Caller, IamAction, Method, Reply } from '../http.ts'
 import type { ControlPlane, View } from '../../core/control-plane.ts'
 
-export type Handle = (plane: ControlPlane, call: Call, caller: Caller) => Promise<Reply | Refused> | Reply | Refused
+/** What this dialect knows of the place it runs in. */
+export interface Site {
+  /** The region's name, `eu-de`. */
+  readonly region: string
+  /** Of this listener, as clients reach it: `http://127.0.0.1:7481`. */
+  readonly url: string
+}
+
+type Answer = Promise<Reply | Refused> | Reply | Refused
+export type Handle = ((plane: ControlPlane, call: Call, caller: Caller, site: Site) => Answer) & Declines
+/** Of a handler that never does its work: the documented code that it answers, and why. */
+interface Declines { readonly declines?: { readonly code: string; readonly because: string } }
 
 /** A route of this dialect, what its caller must be allowed to do, and what answers it. */
 export type Row = readonly [method: Method, path: string, action: IamAction, handle: Handle]
+
+/** A route without a project: `open` to everybody, or to each `user` with a token or a signature. */
+export type FreeRow = readonly [method: Method, path: string, access: 'open' | 'user', handle: (call: Call, site: Site) => Answer]
 
 export const unknown = refused('DCS.3022')
 
@@ -32,3 +46,17 @@ export async function instanceOf(plane: ControlPlane, call: Call, caller: Caller
 
 /** `?dry_run=true`, an extension of ours. */
 export function dryRunOf(call: Call): boolean | Refused { return readDryRun(call.query) ?? refused('DCS.4062', 'dry_run') }
+
+/**
+ * Answers what Sluice has nothing to do it with: the documented code, and why. What is wrong with the request is said
+ * first: an instance that does not exist, or a body that is no JSON.
+ */
+export function declines(code: string, because: string): Handle {
+  const handle = async (plane: ControlPlane, call: Call, caller: Caller): Promise<Refused> => {
+    const body = call.body.length === 0 ? {} : bodyOf(call)
+    if (isRefused(body)) return body
+    const view = call.params['instance_id'] === undefined ? null : await instanceOf(plane, call, caller)
+    return isRefused(view) ? view : refused(code, undefined, because)
+  }
+  return Object.assign(handle, { declines: { code, because } })
+}

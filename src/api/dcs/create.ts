@@ -1,12 +1,24 @@
-/** Reads the body of POST /v2/{project_id}/instances. The order of the rows is the order of the checks. */
+/** Reads the body of POST …/instances, of both versions of the API. The order of the rows is the order of the checks. */
 import { dcsFlavors, redisVersions, unsoldReason, type DcsFlavor } from './flavors.ts'
 import { isRefused, refused, type Refused } from './errors.ts'
-import { backupPolicy, maintainWindow, parameters, password, readTags, renamedCommands } from './fields.ts'
+import { maintainWindow, parameters, password, readTags, renamedCommands, type Window } from './fields.ts'
+import { readBackupPolicy } from './policy.ts'
 import { isAbsent, isObject, isText, numberIn, uuid, wholeNumber, type Body } from '../json.ts'
 import type { Caller, CreateWish } from '../../core/control-plane.ts'
 
-/** The wish, or the first thing that is wrong with it. */
-export function readCreate(body: Body, caller: Caller): CreateWish | Refused {
+/** The maintenance window of who names none; the two versions have their own. */
+const usualWindow: Window = { begin: '18:00:00', end: '19:00:00' }
+const usualWindowV1: Window = { begin: '02:00:00', end: '06:00:00' }
+
+/** The same wish in the words of v1.0, in those of v2. */
+export function fromV1(body: Body): Body {
+  const { available_zones: zones, private_ips: addresses, product_id: product, spec_code: code, ...rest } = body
+  const ordered = isAbsent(code) && typeof product === 'string' ? product.replace(/-h$/, '') : code
+  return { ...rest, spec_code: ordered, az_codes: zones ?? body['az_codes'], private_ip: Array.isArray(addresses) && addresses.length === 0 ? undefined : addresses ?? body['private_ip'] }
+}
+
+/** The wish, or the first thing that is wrong with it; `v1`: of a request to v1.0. */
+export function readCreate(body: Body, caller: Caller, v1 = false): CreateWish | Refused {
   const count = isAbsent(body['instance_num']) ? 1 : wholeNumber(body['instance_num'], 1, 100)
   if (count === null) return refused('DCS.4062', 'instance_num')
   const name = body['name']
@@ -21,11 +33,11 @@ export function readCreate(body: Body, caller: Caller): CreateWish | Refused {
     if (found) return found
   }
   const secret = password(body)
-  const window = maintainWindow(body)
+  const window = maintainWindow(body, v1 ? usualWindowV1 : usualWindow)
   const tags = readTags(body['tags'])
   const renamed = renamedCommands(body['rename_commands'])
   const settings = parameters(body['redis_config'])
-  const backup = backupPolicy(body['instance_backup_policy'])
+  const backup = readBackupPolicy(body['instance_backup_policy'], flavor.topology, null, Date.now())
   for (const part of [secret, window, tags, renamed, settings, backup]) if (isRefused(part)) return part
   const { begin, end } = window as Exclude<typeof window, Refused>
   return {
@@ -40,7 +52,7 @@ export function readCreate(body: Body, caller: Caller): CreateWish | Refused {
     },
     attributes: {
       capacity: flavor.capacity, description: body['description'] ?? null, vpcId: uuid(body['vpc_id']), subnetId: uuid(body['subnet_id']),
-      securityGroupId: uuid(body['security_group_id']), azCodes: body['az_codes'], maintainBegin: begin, maintainEnd: end,
+      securityGroupId: version === '3.0' ? uuid(body['security_group_id']) : null, backupPolicy: backup, azCodes: body['az_codes'], maintainBegin: begin, maintainEnd: end,
       enterpriseProjectId: isAbsent(body['enterprise_project_id']) ? '0' : String(body['enterprise_project_id']),
       enterpriseProjectName: body['enterprise_project_name'] ?? null,
     },
@@ -65,18 +77,26 @@ const refusals: readonly Check[] = [
   (body) => unless(Array.isArray(body['az_codes']) && body['az_codes'].length >= 1 && body['az_codes'].length <= 8 && body['az_codes'].every((az) => isText(az, 64) && /^[A-Za-z0-9][\w.-]*$/.test(az)), 'DCS.4062', 'az_codes'),
   (body) => unless(uuid(body['vpc_id']) !== null, 'DCS.4013'),
   (body) => unless(uuid(body['subnet_id']) !== null, 'DCS.4016'),
-  (body) => unless(isAbsent(body['security_group_id']) || uuid(body['security_group_id']) !== null, 'DCS.4014'),
+  // Later versions have none: clients send what they like.
+  (body, version) => unless(version !== '3.0' || isAbsent(body['security_group_id']) || uuid(body['security_group_id']) !== null, 'DCS.4014'),
   (body) => unless(isAbsent(body['description']) || typeof body['description'] === 'string' && body['description'].length <= 1024, 'DCS.4011'),
   (body) => unless(isAbsent(body['description']) || isText(body['description'], 1024), 'DCS.4062', 'description'),
   (body) => unless(isAbsent(body['enterprise_project_id']) || isText(String(body['enterprise_project_id']), 64) && typeof body['enterprise_project_id'] !== 'object', 'DCS.4062', 'enterprise_project_id'),
   (body) => unless(isAbsent(body['enterprise_project_name']) || isText(body['enterprise_project_name'], 256), 'DCS.4062', 'enterprise_project_name'),
   (body, version) => unless(isAbsent(body['port']) || version !== '3.0' && numberIn(body['port'], 1, 65535) !== null, 'DCS.4062', 'port'),
-  (body) => unless(isAbsent(body['private_ip']), 'DCS.4062', 'private_ip', here),
+  (body) => unless(isAbsent(body['private_ip']), 'DCS.4062', 'private_ip', 'addresses are given out by Sluice, and are known once the instance is created'),
   (body) => unless(offOrAbsent(body['enable_publicip']), 'DCS.4062', 'enable_publicip', here),
   (body) => unless(isAbsent(body['publicip_id']), 'DCS.4062', 'publicip_id', here),
   (body) => unless(offOrAbsent(body['enable_ssl']), 'DCS.4062', 'enable_ssl', here),
   (body) => unless(isAbsent(body['template_id']), 'DCS.4062', 'template_id', here),
   (body) => unless(isAbsent(body['access_user']), 'DCS.4844'),
+  (body) => {
+    const param = body['spec_param']
+    if (isAbsent(param)) return null
+    const flavor = isObject(param) ? dcsFlavors.find((row) => row.specCode === body['spec_code'] && row.capacity === body['capacity']) : undefined
+    const fits = (name: string, value: unknown): boolean => isAbsent((param as Body)[name]) || (param as Body)[name] === value
+    return unless(flavor !== undefined && fits('cache_mode', flavor.topology) && fits('replica_count', flavor.replicas) && fits('sharding_count', flavor.shards), 'DCS.4062', 'spec_param', 'the numbers follow from spec_code')
+  },
   (body) => {
     const param = body['bss_param']
     const mode = isObject(param) ? param['charging_mode'] : undefined

@@ -62,6 +62,8 @@ const twins: Readonly<Record<string, string>> = {
   'DCS.4049': '111400026',
   // Nor policies: a role that does not suffice is its only word.
   'DCS.2007': '111403003', 'DCS.2003': '111403003',
+  // Its words for a flavor are those for a product.
+  'DCS.4927': '111400009',
 }
 
 const problems: Readonly<Record<Problem, string | ErrorRow>> = {

@@ -19,10 +19,12 @@ function isStrong(text: string): boolean {
   return [/[a-z]/, /[A-Z]/, /[0-9]/, /[^A-Za-z0-9]/].filter((kind) => kind.test(text)).length >= 3
 }
 
-/** Whole hours in UTC, one hour apart as OTC documents them, or four as Huawei does. */
-export function maintainWindow(body: Body): { readonly begin: string; readonly end: string } | Refused {
+export interface Window { readonly begin: string; readonly end: string }
+
+/** Whole hours in UTC, one hour apart as OTC documents them, or four as Huawei and v1.0 do. */
+export function maintainWindow(body: Body, usual: Window): Window | Refused {
   const [begin, end] = [body['maintain_begin'], body['maintain_end']]
-  if (isAbsent(begin) && isAbsent(end)) return { begin: '18:00:00', end: '19:00:00' }
+  if (isAbsent(begin) && isAbsent(end)) return usual
   const [from, to] = [hour(begin), hour(end)]
   if (from === null || to === null || ![1, 4].includes((to - from + 24) % 24)) return refused('DCS.4106')
   return { begin: begin as string, end: end as string }
@@ -85,13 +87,4 @@ export function parameters(value: unknown): Readonly<Record<string, string>> | R
     chosen[name] = wanted as string
   }
   return chosen
-}
-
-/** A single node has no backups, in the cloud either, so an automatic policy would be a promise that nobody keeps. */
-export function backupPolicy(value: unknown): null | Refused {
-  if (isAbsent(value)) return null
-  if (!isObject(value)) return refused('DCS.4073')
-  const type = value['backup_type']
-  if (type === 'auto') return refused('DCS.4095')
-  return isAbsent(type) || type === 'manual' ? null : refused('DCS.4073')
 }

@@ -1,10 +1,11 @@
 /** Instances: created, listed, shown, deleted, restarted, flushed, counted. */
 import { onlyRefusal, readIds, readStatusChange, refusalCode, results, type BatchAction, type Ids } from './batch.ts'
 import { bodyOf, dryRunOf, idOf, instanceOf, type Row } from './call.ts'
-import { readCreate } from './create.ts'
+import { fromV1, readCreate } from './create.ts'
 import { isRefused, refused, type Refused } from './errors.ts'
-import { readList } from './queries.ts'
+import { readList, readListV1 } from './queries.ts'
 import { detail, listItem } from './translate.ts'
+import { detailV1, listItemV1 } from './v1.ts'
 import { noContent, ok, type Call, type Caller, type Reply } from '../http.ts'
 import { planBody } from '../plan.ts'
 import type { Body } from '../json.ts'
@@ -20,30 +21,40 @@ export const instanceRows: readonly Row[] = [
   ['PUT', '/v1.0/:project_id/instances/status', 'dcs:instance:modifyStatus', (plane, call, caller) => changeStatus(plane, call, caller, ['restart', 'flush'])],
   ['GET', '/v2/:project_id/instances/:instance_id', 'dcs:instance:get', show],
   ['DELETE', '/v2/:project_id/instances/:instance_id', 'dcs:instance:delete', deleteOne],
+  ['POST', '/v1.0/:project_id/instances', 'dcs:instance:create', create],
+  ['GET', '/v1.0/:project_id/instances', 'dcs:instance:list', list],
+  ['DELETE', '/v1.0/:project_id/instances', 'dcs:instance:delete', deleteMany],
+  ['GET', '/v1.0/:project_id/instances/status', 'dcs:instance:list', countStatuses],
+  ['GET', '/v1.0/:project_id/instances/:instance_id', 'dcs:instance:get', show],
+  ['DELETE', '/v1.0/:project_id/instances/:instance_id', 'dcs:instance:delete', deleteOne],
 ]
+
+const isV1 = (call: Call): boolean => call.path.startsWith('/v1.0/')
 
 async function create(plane: ControlPlane, call: Call, caller: Caller): Promise<Reply | Refused> {
   const body = bodyOf(call)
   if (isRefused(body)) return body
-  const wish = readCreate(body as Body, caller)
+  const v1 = isV1(call)
+  const wish = readCreate(v1 ? fromV1(body as Body) : body as Body, caller, v1)
   if (isRefused(wish)) return wish
   const views = await plane.create(wish)
   if ('kind' in views) return refused(views.kind === 'no room' ? 'DCS.4911' : 'DCS.4008', undefined, views.reason)
-  return ok({ instances: views.map(({ instance }) => ({ instance_id: instance.id, instance_name: instance.name })) })
+  // The first id stands by itself as well: the only one that v1.0's clients read.
+  return ok({ ...v1 ? { instance_id: views[0]!.instance.id } : {}, instances: views.map(({ instance }) => ({ instance_id: instance.id, instance_name: instance.name })) })
 }
 
 async function list(plane: ControlPlane, call: Call, { projectId }: Caller): Promise<Reply | Refused> {
-  const query = readList(call.query)
+  const query = (isV1(call) ? readListV1 : readList)(call.query)
   if (isRefused(query)) return query
   const { filter, nothing } = query
   if (nothing) return ok({ instance_num: 0, instances: [] })
   const { total, views } = await plane.list(projectId, filter)
-  return ok({ instance_num: total, instances: views.map(listItem) })
+  return ok({ instance_num: total, instances: views.map(isV1(call) ? listItemV1 : listItem) })
 }
 
 async function show(plane: ControlPlane, call: Call, caller: Caller): Promise<Reply | Refused> {
   const view = await instanceOf(plane, call, caller)
-  return isRefused(view) ? view : ok(detail(view))
+  return isRefused(view) ? view : ok((isV1(call) ? detailV1 : detail)(view))
 }
 
 async function deleteOne(plane: ControlPlane, call: Call, caller: Caller): Promise<Reply | Refused> {
@@ -56,8 +67,9 @@ async function deleteOne(plane: ControlPlane, call: Call, caller: Caller): Promi
 }
 
 async function deleteMany(plane: ControlPlane, call: Call, caller: Caller): Promise<Reply | Refused> {
-  const all = call.query.get('all_failure') ?? 'false'
-  if (all !== 'true' && all !== 'false' && all !== '') return refused('DCS.4062', 'all_failure')
+  const name = isV1(call) ? 'allFailure' : 'all_failure'
+  const all = call.query.get(name) ?? 'false'
+  if (all !== 'true' && all !== 'false' && all !== '') return refused('DCS.4062', name)
   const body = all === 'true' && call.body.length === 0 ? {} : bodyOf(call)
   if (isRefused(body)) return body
   const { instances } = body as Body
@@ -68,8 +80,9 @@ async function deleteMany(plane: ControlPlane, call: Call, caller: Caller): Prom
   const dryRun = dryRunOf(call)
   if (isRefused(dryRun)) return dryRun
   // Together they leave open which of the two is meant, and what is deleted is gone.
-  if (Array.isArray(instances) ? instances.length > 0 : instances !== undefined && instances !== null) return refused('DCS.4062', 'all_failure')
-  return ok(results('delete', await plane.deleteFailed({ caller, engine: 'redis', dryRun }), null, false))
+  if (Array.isArray(instances) ? instances.length > 0 : instances !== undefined && instances !== null) return refused('DCS.4062', name)
+  const answers = await plane.deleteFailed({ caller, engine: 'redis', dryRun })
+  return isV1(call) && !dryRun ? noContent : ok(results('delete', answers, null, isV1(call)))
 }
 
 async function changeStatus(plane: ControlPlane, call: Call, caller: Caller, actions: readonly BatchAction[]): Promise<Reply | Refused> {
@@ -83,7 +96,7 @@ async function submit(plane: ControlPlane, call: Call, caller: Caller, action: B
   const dryRun = dryRunOf(call)
   if (isRefused(dryRun)) return dryRun
   const answers = await plane.submit({ caller, engine: 'redis', action, ids: [...ids.keys()], dryRun })
-  return onlyRefusal(action, answers) ?? ok(results(action, answers, ids, call.path.startsWith('/v1.0/')))
+  return onlyRefusal(action, answers) ?? ok(results(action, answers, ids, isV1(call)))
 }
 
 const counted = ['paying', 'migrating', 'flushing', 'upgrading', 'restoring', 'extending', 'creating', 'running', 'error', 'freezing', 'frozen', 'createfailed', 'restarting', 'deleting', 'closed', 'starting', 'closing'] as const

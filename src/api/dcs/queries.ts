@@ -17,6 +17,27 @@ export function readPage(query: URLSearchParams): Page | Refused {
   return most === null ? refused('DCS.4062', 'limit') : { offset: rows, limit: most }
 }
 
+/** v1.0 counts rows from 1: `start` 1 and `limit` 1000 unless given; limit up to 2000. */
+function readPageV1(query: URLSearchParams): Page | Refused {
+  const [first, most] = [numberIn(query.get('start') || '1', 1, 2 ** 31 - 1), numberIn(query.get('limit') || '1000', 1, 2000)]
+  if (first === null) return refused('DCS.4062', 'start')
+  return most === null ? refused('DCS.4062', 'limit') : { offset: first - 1, limit: most }
+}
+
+/** The filters of GET /v1.0/{project_id}/instances, by the names that its document has and those that its clients send. */
+export function readListV1(query: URLSearchParams): ListQuery | Refused {
+  const page = readPageV1(query)
+  if (isRefused(page)) return page
+  const same = new URLSearchParams(query)
+  same.delete('limit')
+  for (const [name, others] of Object.entries({ instance_id: ['id'], include_failure: ['includeFailure'], name_equal: ['isExactMatchName', 'exactMatchName'] })) {
+    const given = others.map((other) => query.get(other)).find((value) => value !== null)
+    if (given !== undefined && given !== null && !same.has(name)) same.set(name, given)
+  }
+  const list = readList(same)
+  return isRefused(list) ? list : { ...list, filter: { ...list.filter, ...page } }
+}
+
 export interface ListQuery { readonly filter: ListFilter; /** Nothing can match. */ readonly nothing: boolean }
 
 /** The filters of GET /v2/{project_id}/instances. */
@@ -45,9 +66,10 @@ export function readList(query: URLSearchParams): ListQuery | Refused {
   }
 }
 
-/** `k1=v1,k2=v2`; all must match. */
+/** `k1=v1,k2=v2`; all must match. Go's clients of v1.0 write `{'k1':'v1', 'k2':'v2'}`. */
 function readTagFilter(text: string | null): Tag[] | Refused {
   if (!text) return []
+  if (/^\{.*\}$/.test(text)) return [...text.matchAll(/'([^']*)':'([^']*)'/g)].map(([, key, value]) => ({ key: key!, value: value! }))
   const tags = text.split(',').map((part) => {
     const at = part.indexOf('=')
     return at === -1 ? { key: part, value: '' } : { key: part.slice(0, at), value: part.slice(at + 1) }

@@ -1,29 +1,36 @@
 /** DCS: every route, area by area, and the envelope around what each answers. */
 import { topologyRows } from './topology.ts'
-import { dcsError, isRefused, refuseDcs } from './errors.ts'
+import { catalogueRows, flavorRows } from './catalogue.ts'
+import { elsewhereRows } from './elsewhere.ts'
+import { dcsError, isRefused, refuseDcs, type Refused } from './errors.ts'
 import { instanceRows } from './instances.ts'
 import { resizeRows } from './resize.ts'
 import { taskRows } from './tasks.ts'
-import type { Route, Service } from '../http.ts'
+import { versionRows } from './versions.ts'
+import type { Call, Reply, Route, Service } from '../http.ts'
 import type { ControlPlane } from '../../core/control-plane.ts'
-import type { Row } from './call.ts'
+import type { FreeRow, Row, Site } from './call.ts'
 
 /** What this dialect answers to: one list an area, each beside its handlers. */
 export const dcsRows: readonly Row[] = [
   ...instanceRows,
+  ...flavorRows,
   ...topologyRows,
   ...resizeRows,
   ...taskRows,
+  ...elsewhereRows,
+]
+
+/** The same for routes without a project. */
+export const dcsFreeRows: readonly FreeRow[] = [
+  ...versionRows,
+  ...catalogueRows,
 ]
 
 /** The v2 and v1.0 instance API of DCS in front of a control plane. */
-export function dcsService(plane: ControlPlane): Service {
-  const routes: Route[] = dcsRows.map(([method, path, action, handle]) => ({
-    method, path, action, access: 'project',
-    handle: async (call, caller) => {
-      const reply = await handle(plane, call, caller)
-      return isRefused(reply) ? dcsError(reply, call.path) : reply
-    },
-  }))
-  return { name: 'DCS', routes, refuse: refuseDcs }
+export function dcsService(plane: ControlPlane, site: Site): Service {
+  const reply = (answer: Reply | Refused, call: Call): Reply => isRefused(answer) ? dcsError(answer, call.path) : answer
+  const free = dcsFreeRows.map(([method, path, access, handle]): Route => ({ method, path, ...access === 'open' ? { access } : { access, action: null }, handle: async (call: Call) => reply(await handle(call, site), call) }))
+  const routes = dcsRows.map(([method, path, action, handle]): Route => ({ method, path, action, access: 'project', handle: async (call, caller) => reply(await handle(plane, call, caller, site), call) }))
+  return { name: 'DCS', routes: [...free, ...routes], refuse: refuseDcs }
 }

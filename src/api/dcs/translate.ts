@@ -1,4 +1,5 @@
 /** From the control plane's words to DCS's: instances, tasks, statuses. */
+import { backupPolicyBody, type BackupPolicy } from './policy.ts'
 import type { TaskView, View } from '../../core/control-plane.ts'
 import type { Action, Operation } from '../../core/operation.ts'
 import type { Status } from '../../core/status.ts'
@@ -50,7 +51,7 @@ export function detail(view: View): object {
     cache_mode: spec.topology, product_type: 'generic', storage_type: 'DRAM', db_number: spec.topology === 'cluster' ? 1 : 256, replica_count: spec.replicas, sharding_count: spec.topology === 'cluster' ? spec.shards : 0, support_slow_log_flag: null,
     inquery_spec_code: spec.flavor, cloud_service_type_code: 'otc.service.type.dcs', cloud_resource_type_code: 'otc.resource.type.dcs3', bandwidth_info: null,
     subnet_name: null, subnet_cidr: null, security_group_name: null, domain_name_info: null, backend_addrs: spec.topology === 'cluster' ? view.nodes.map((node) => `${node.address}:${node.ports['service']}`).join(',') : null,
-    available_zones: a['azCodes'] ?? [], transparent_client_ip_enable: false, instance_backup_policy: null,
+    available_zones: a['azCodes'] ?? [], transparent_client_ip_enable: false, instance_backup_policy: backupPolicyBody((a['backupPolicy'] ?? null) as BackupPolicy | null, view.instance.projectId),
     task: null, free: null, is_free: null, libos: false, crr_role: null, active_active: null, proxy_links: null,
     // Ours: the release behind the version asked for, why an instance is not well, and where replicas can be read.
     internal_version: view.runsOn, cause, readonly_address: endpoints['readonly']?.address ? `${endpoints['readonly'].address}:${endpoints['readonly'].port}` : null,
