@@ -1,5 +1,5 @@
 /** Actions on up to fifty instances: reads the request in the policy's order, and answers an id at a time. */
-import { dcsRow, isRefused, refused, v1Code, type Refused } from './errors.ts'
+import { dcsRow, isRefused, refused, v1Row, type Refused } from './errors.ts'
 import { uuid, type Body } from '../json.ts'
 import { planBody } from '../plan.ts'
 import type { Answer } from '../../core/control-plane.ts'
@@ -47,7 +47,7 @@ export function results(action: BatchAction, answers: readonly Answer[], ids: Id
       if ('operation' in answer) return { instance, result: 'success', task_id: answer.operation.id }
       if ('plan' in answer) return { instance, result: 'success', plan: planBody(answer.plan) }
       const code = refusalCode(action, answer.refusal)
-      const row = dcsRow(v1 ? v1Code(code) : code)
+      const row = v1 ? v1Row(code) : dcsRow(code)
       return {
         instance, result: 'failed', error_code: row.code, error_msg: row.message,
         ...(answer.refusal.kind === 'unsupported' ? { error_ext_msg: answer.refusal.reason } : {}),

@@ -19,6 +19,12 @@ export function v1Code(code: string): string {
   return twins[code] ?? `111${digits.startsWith('5') ? '500' : `40${{ 1: 1, 3: 3 }[digits[0]!] ?? 0}`}${digits.slice(1)}`
 }
 
+/** The same in v1.0. Where no document lists a twin, it follows from the rule. */
+export function v1Row(code: string, fill?: string): ErrorRow {
+  const twin = v1Code(code)
+  return rows.has(twin) ? dcsRow(twin, fill) : { ...dcsRow(code, fill), code: twin }
+}
+
 /** One refusal of a call; which envelope it takes is decided by the path. */
 export interface Refused {
   /** A symbol, which no JSON body can hold: nothing a caller sends is ever taken for a refusal of ours. */
@@ -40,7 +46,7 @@ export function isRefused(value: unknown): value is Refused {
 
 /** The reply for a refusal, in the envelope of the API version that the path names. */
 export function dcsError({ code, fill, because }: Refused, path: string): Reply {
-  const row = path.startsWith('/v1.0/') ? dcsRow(v1Code(code), fill) : dcsRow(code, fill)
+  const row = path.startsWith('/v1.0/') ? v1Row(code, fill) : dcsRow(code, fill)
   return envelope(because === undefined ? row : { ...row, message: `${row.message} (${because})`.slice(0, 1024) }, path)
 }
 
