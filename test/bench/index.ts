@@ -9,6 +9,7 @@ import { parseArgs } from 'node:util'
 import { accept } from './accept.ts'
 import { acceptPostgres } from './accept-postgres.ts'
 import { endAll } from './ground.ts'
+import { cluster } from './cluster.ts'
 import { ha } from './ha.ts'
 import { restart50, soft } from './restarts.ts'
 import { kafka } from './kafka.ts'
@@ -21,7 +22,7 @@ import { isMet, ratioOf, table, type Line } from './report.ts'
 
 /** A machine on which this takes longer has other things to do. */
 const overAfterMs = 20 * 60_000
-const topics: Readonly<Record<string, () => Promise<Line[]>>> = { accept, postgres: acceptPostgres, restart50, soft, ha, kafka, roll, plane, pages, scale, kubernetes }
+const topics: Readonly<Record<string, () => Promise<Line[]>>> = { accept, postgres: acceptPostgres, restart50, soft, ha, cluster, kafka, roll, plane, pages, scale, kubernetes }
 
 const { values } = parseArgs({ options: { only: { type: 'string', multiple: true }, json: { type: 'string' } } })
 /** Eight gigabytes of servers, or a cluster: not every machine has them to spare, so only when they are asked for. */
