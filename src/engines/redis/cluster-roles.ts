@@ -5,10 +5,10 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { checkpoint } from '../../core/checkpoint.ts'
-import { all } from './client.ts'
+import { all, readInfo } from './client.ts'
 import { answering, judgeCluster } from './cluster-judge.ts'
 import { beforePromotion, claimGiven, finishGiven, fitMemory, spread, uneven, type Shards } from './cluster-reshard.ts'
-import { busPort, byShard, copied, headOf, isOwner, lookAtCluster, masterGrant, ownerOf, placeOf, shardGrant, shardsOf, slotCount, type ClusterView } from './cluster-views.ts'
+import { busPort, byShard, copied, headOf, isFed, isOwner, lookAtCluster, masterGrant, ownerOf, placeOf, shardGrant, shardsOf, slotCount, type ClusterView } from './cluster-views.ts'
 import { closeAll, isLinked } from './seen.ts'
 import { takeSlots } from './cluster-takeover.ts'
 import { endHung, hangsAfterMs } from './hung.ts'
@@ -45,6 +45,7 @@ export async function arrange(ground: Ground): Promise<NodeHealth> {
         return owner ? [[replidGrant(shard), owner.info('master_replid')!], [masterGrant(shard), owner.node.id]] : []
       })))
     }
+    await hearReplicas(members)
     const { readyAt, spec } = ground.instance
     if (readyAt !== null) await fitMemory(views, Math.floor(spec.memoryBytes / spec.shards), 'more')
     if (readyAt !== null && uneven(members)) {
@@ -60,6 +61,20 @@ export async function arrange(ground: Ground): Promise<NodeHealth> {
     await known()
     return health
   } finally { closeAll(views) }
+}
+
+/**
+ * Replicas say by themselves how far they are once a second, and after a change of master nothing is known of them until
+ * then. WAIT for more of them than there are has their masters ask.
+ */
+async function hearReplicas(members: Shards): Promise<void> {
+  await Promise.all(members.map(async ([, views]) => {
+    const owner = ownerOf(views)
+    if (!owner?.session || views.every((view) => view === owner || !isLinked(view) || isFed(view, owner))) return
+    const [, text] = await all(owner.session.redis, [['WAIT', views.length, 1], ['INFO', 'replication']])
+    const [now, rest] = [readInfo(`\n${String(text)}`), owner.info]
+    owner.info = (field) => now(field) ?? rest(field)
+  }))
 }
 
 async function record(ground: Ground, grants: Grants, more: Grants): Promise<Grants> {
