@@ -3,20 +3,22 @@ import { randomUUID } from 'node:crypto'
 import { appendAudit } from './store/audit.ts'
 import { bumpGenerations, openOperations, openOperationsOf, operationsOf, projectOperations, replaceRecoveries } from './store/operations.ts'
 import { changes } from './changes.ts'
+import { exceeds, holdings } from './holdings.ts'
+import { factsDesk } from './facts.ts'
 import { leavingNodes } from './operations/shrink.ts'
 import { planFor } from './operations/plan.ts'
-import { mib, placeEndpoints, placeNodes } from './places.ts'
+import { mib, placed, placeEndpoints, placeNodes } from './places.ts'
 import { resize } from './resize.ts'
 import { findInstances } from './store/listing.ts'
 import { insertInstances, instancesByIds, lockedInstances, nodesOf, projectInstances, takenAddresses, tally } from './store/instances.ts'
 import { heardHosts } from './store/control-planes.ts'
-import { isTaken, snapshot, transact, type Database, type Tx } from './store/database.ts'
+import { snapshot, transact, type Database, type Tx } from './store/database.ts'
 import { actions } from './operations/actions.ts'
 import { refusalOf } from './core/refusal.ts'
 import { statusOf, type Status } from './core/status.ts'
 import type { Addresses } from './core/addresses.ts'
 import type { Answer, Caller, ControlPlane, CreateRefusal, CreateWish, TaskView, View } from './core/control-plane.ts'
-import type { Engine } from './core/engine.ts'
+import type { Engine, Facts } from './core/engine.ts'
 import { clusterHost, isWithin, type EngineName, type Instance, type NodeRecord, type RuntimeName } from './core/instance.ts'
 import type { Operation } from './core/operation.ts'
 import type { NodeReport, Runtime } from './core/runtime.ts'
@@ -42,6 +44,7 @@ export function controlPlane({ db, engines, runtimes, addresses, runtime, host, 
    * never find the same. Another control plane of this host may, and the one whose commit comes later looks again.
    */
   let placing: Promise<unknown> = Promise.resolve()
+  const desk = factsDesk({ engines, runtimes })
   const isOurs = (place: string): boolean => isWithin(place, host)
   function inTurn<T>(place: () => Promise<T>): Promise<T> {
     const turn = placing.then(() => placed(place))
@@ -76,11 +79,16 @@ export function controlPlane({ db, engines, runtimes, addresses, runtime, host, 
       }
       made.push({ instance, nodes, operationId: newId() })
     }
-    await transact(db, async (tx) => {
+    const capacity = Number(wish.attributes['capacity'] ?? 0)
+    const excess = await transact(db, async (tx) => {
+      const tooMuch = await exceeds(tx, wish.engine, wish.caller.projectId, { instances: made.length, memoryGb: capacity * made.length })
+      if (tooMuch) return tooMuch
       await insertInstances(tx, made.map((m) => m.instance), made.flatMap((m) => m.nodes))
       await openOperations(tx, made.map((m) => ({ id: m.operationId, instance: m.instance, action: 'create', generation: 1, actor: wish.caller.userName, at: now })))
       await appendAudit(tx, made.map((m) => ({ at: now, actor: wish.caller.userName, projectId: wish.caller.projectId, action: 'create.accepted', instanceId: m.instance.id, operationId: m.operationId, detail: `${wish.engine} ${wish.version} ${spec.flavor}` })))
+      return null
     })
+    if (excess) return excess
     worker.nudge()
     const ids = made.map((m) => m.instance.id)
     const all = new Map((await views(async (tx) => [...(await instancesByIds(tx, ids)).values()])).map((view) => [view.instance.id, view]))
@@ -137,7 +145,7 @@ export function controlPlane({ db, engines, runtimes, addresses, runtime, host, 
     return Promise.all(instances.map(async (instance) => {
       const key = `${instance.engine} ${instance.version} ${instance.runtime}`
       if (!runsOn.has(key)) runsOn.set(key, engines[instance.engine].runsOn(instance.version, instance.runtime).catch(() => null))
-      return viewOf(engines[instance.engine], instance, open.get(instance.id) ?? null, nodes.get(instance.id) ?? [], await runsOn.get(key)!, !isOurs(instance.host) && !heard.has(instance.host))
+      return viewOf(engines[instance.engine], instance, open.get(instance.id) ?? null, nodes.get(instance.id) ?? [], await runsOn.get(key)!, !isOurs(instance.host) && !heard.has(instance.host), desk.last(instance.id))
     }))
   }
 
@@ -160,6 +168,7 @@ export function controlPlane({ db, engines, runtimes, addresses, runtime, host, 
       })
     },
     ...changes({ db, engines, worker }),
+    ...holdings({ db, taskView }),
     async deleteFailed({ caller, engine, dryRun = false }) {
       const failed = (await views((tx) => projectInstances(tx, caller.projectId, engine))).filter((view) => view.status === 'createfailed')
       return failed.length === 0 ? [] : submit({ caller, engine, action: 'delete', ids: failed.map((view) => view.instance.id), dryRun })
@@ -182,7 +191,13 @@ export function controlPlane({ db, engines, runtimes, addresses, runtime, host, 
       return counts
     },
     async get(projectId, engine, id) {
-      return (await views((tx) => projectInstances(tx, projectId, engine, [id])))[0] ?? null
+      const [view] = await views((tx) => projectInstances(tx, projectId, engine, [id]))
+      return !view || view.status !== 'running' || !isOurs(view.instance.host) ? view ?? null : { ...view, facts: await desk.recall(view) }
+    },
+    async statistics(projectId, engine) {
+      const running = (await views((tx) => projectInstances(tx, projectId, engine))).filter((view) => view.status === 'running' && isOurs(view.instance.host))
+      const found = await desk.ask(running)
+      return running.flatMap((view) => found.has(view.instance.id) ? [{ view, facts: found.get(view.instance.id)! }] : [])
     },
     async tasks(projectId, engine, id, page) {
       const [instance] = await projectInstances(db, projectId, engine, [id])
@@ -218,22 +233,13 @@ function acceptedOperation({ id, instanceId, generation }: { id: string; instanc
   }
 }
 
-function viewOf(engine: Engine, instance: Instance, open: Operation | null, nodes: readonly NodeRecord[], runsOn: string | null, hostIsSilent: boolean): View {
-  return { instance, status: statusOf(instance, open, hostIsSilent), nodes, roles: engine.roles?.(instance, nodes) ?? new Map(), open, runsOn }
+function viewOf(engine: Engine, instance: Instance, open: Operation | null, nodes: readonly NodeRecord[], runsOn: string | null, hostIsSilent: boolean, facts: Facts | null): View {
+  return { instance, status: statusOf(instance, open, hostIsSilent), nodes, roles: engine.roles?.(instance, nodes) ?? new Map(), open, runsOn, facts }
 }
 
 /** Where the nodes of a new instance belong. */
 export function hostOf(runtime: RuntimeName, host: string): string { return runtime === 'kubernetes' ? clusterHost : host }
 
 function notHere(id: string): NodeReport { return { id, phase: 'unknown', observedGeneration: null, identity: null, logPath: null, residentBytes: null } }
-
-/** As many control planes of one host as may look for a place at the same instant, and then some. */
-const placings = 20
-
-async function placed<T>(place: () => Promise<T>): Promise<T> {
-  for (let attempt = 1; ; attempt += 1) {
-    try { return await place() } catch (error) { if (attempt === placings || !isTaken(error)) throw error }
-  }
-}
 
 function newId(): string { return randomUUID().replaceAll('-', '') }

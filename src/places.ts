@@ -1,4 +1,5 @@
 /** Finds addresses for the nodes of instances, and for what moves between them. */
+import { isTaken } from './store/database.ts'
 import type { Addresses } from './core/addresses.ts'
 import type { Engine } from './core/engine.ts'
 import type { Endpoint, NodeRecord, Spec } from './core/instance.ts'
@@ -38,3 +39,13 @@ export async function placeNodes({ engine, addresses, host, taken }: Placing, in
 
 /** For people: bytes as MiB, rounded up. */
 export function mib(bytes: number): number { return Math.ceil(bytes / 1_048_576) }
+
+/** As many control planes of one host as may look for a place at the same instant, and then some. */
+const placings = 20
+
+/** Looks again when somebody else took a place first. */
+export async function placed<T>(place: () => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt += 1) {
+    try { return await place() } catch (error) { if (attempt === placings || !isTaken(error)) throw error }
+  }
+}

@@ -4,6 +4,7 @@ import { insertNodes, lockedInstances, nodesOf, projectInstances, setSpec, taken
 import { openOperations, openOperationsOf } from './store/operations.ts'
 import { transact, type Database } from './store/database.ts'
 import { planFor } from './operations/plan.ts'
+import { exceeds } from './holdings.ts'
 import { mib, placeNodes, type Placing } from './places.ts'
 import { refusalOf } from './core/refusal.ts'
 import type { Answer, Caller, ResizeWish } from './core/control-plane.ts'
@@ -47,6 +48,9 @@ export async function resize(parts: ResizeParts, { caller, engine, id, shards, r
     const nodes = (await nodesOf(tx, [id])).get(id) ?? []
     // The numbers were reckoned from what was seen; somebody else's change came between.
     if (wanted !== nodes.length + more - leaving.length || leaving.some((one) => !nodes.some((node) => node.id === one)) || wanted === nodes.length) return { id, refusal: { kind: 'busy', status: 'extending', action: null } }
+    const grown = Number(attributes?.['capacity'] ?? instance.attributes['capacity'] ?? 0) - Number(instance.attributes['capacity'] ?? 0)
+    const tooMuch = grown > 0 ? await exceeds(tx, engine, caller.projectId, { instances: 0, memoryGb: grown }) : null
+    if (tooMuch) return { id, refusal: { kind: 'quota', reason: tooMuch.reason } }
     // Who joins as what follows from the numbers as they will be.
     if (dryRun) return { id, plan: planFor(parts.engine, action === 'extend' ? { ...instance, spec } : instance, nodes, { action, joining: added, leaving }) }
     const operationId = parts.newId()

@@ -1,7 +1,7 @@
 /** The words in which a dialect talks to the control plane. */
 import type { Attributes, EngineName, Instance, NodeRecord, Spec, Tag } from './instance.ts'
 import type { Action, Memo, Operation } from './operation.ts'
-import type { NodeRole } from './engine.ts'
+import type { Facts, NodeRole } from './engine.ts'
 import type { Plan } from './plan.ts'
 import type { Refusal } from './refusal.ts'
 import type { Status } from './status.ts'
@@ -24,6 +24,8 @@ export interface View {
   readonly open: Operation | null
   /** The version that really runs behind the one asked for: "7.0.15"; null while unknown. */
   readonly runsOn: string | null
+  /** As its servers last said; null where they were not asked, or did not answer. */
+  readonly facts: Facts | null
 }
 
 export interface CreateWish {
@@ -38,7 +40,10 @@ export interface CreateWish {
 }
 
 /** Why nothing was created; the reason is for a person. */
-export interface CreateRefusal { readonly kind: 'no room' | 'no version'; readonly reason: string }
+export interface CreateRefusal { readonly kind: 'no room' | 'no version' | 'instance quota' | 'memory quota'; readonly reason: string }
+
+/** How much of an engine a project may have; null: any amount. */
+export interface Quota { readonly instances: number | null; readonly memoryGb: number | null }
 
 export type Answer =
   | { readonly id: string; readonly operation: Operation }
@@ -115,6 +120,19 @@ export interface ControlPlane {
   get(projectId: string, engine: EngineName, id: string): Promise<View | null>
   /** Newest first; with an `id` only that one. null: no such instance in this project. */
   tasks(projectId: string, engine: EngineName, id: string, page: { readonly offset: number; readonly limit: number; readonly from?: number; readonly to?: number; readonly id?: string }): Promise<{ readonly total: number; readonly tasks: TaskView[] } | null>
+  /** What the servers of running instances say now, those that answer; only a control plane of their host can ask. */
+  statistics(projectId: string, engine: EngineName): Promise<readonly { readonly view: View; readonly facts: Facts }[]>
+  /** What a project may have and has. GB as ordered. */
+  quota(projectId: string, engine: EngineName): Promise<{ readonly limit: Quota | null; readonly used: { readonly instances: number; readonly memoryGb: number } }>
+  setQuota(wish: { readonly caller: Caller; readonly engine: EngineName; readonly projectId: string; readonly quota: Quota }): Promise<void>
+  /** Adds tags, a known key gets the new value; and takes some away, by their keys. */
+  tag(wish: { readonly caller: Caller; readonly engine: EngineName; readonly id: string; readonly add: readonly Tag[]; readonly remove: readonly Tag[] }): Promise<'done' | 'unknown' | 'too many'>
+  /** The tags of all instances of the project. */
+  projectTags(projectId: string, engine: EngineName): Promise<readonly Tag[]>
+  /** Newest first, of instances that are gone as well. */
+  projectTasks(projectId: string, engine: EngineName, page: { readonly offset: number; readonly limit: number; readonly from?: number; readonly to?: number }): Promise<{ readonly total: number; readonly tasks: TaskView[] }>
+  /** Drops the record of an ended operation, whether or not its instance is there still. */
+  dropTask(wish: { readonly caller: Caller; readonly engine: EngineName; readonly operationId: string }): Promise<'forgotten' | 'unknown' | 'open'>
   /** Every node of the project, of one engine or of one instance. */
   nodes(projectId: string, filter?: { readonly engine?: EngineName; readonly instanceId?: string }): Promise<NodeView[]>
   /** For people and tests: operations of the project, newest first, with where they stand. */

@@ -14,6 +14,20 @@ export interface NodeRole {
   readonly at: Endpoint | null
 }
 
+/** Figures of an instance as its servers give them, all shards together. */
+export interface Facts {
+  readonly usedBytes: number
+  readonly keys: number
+  /** Calls of GET and of SET since its servers started. */
+  readonly gets: number
+  readonly sets: number
+  readonly cpuSeconds: number
+  readonly inKbps: number
+  readonly outKbps: number
+  /** The releases that its nodes run. */
+  readonly versions: readonly string[]
+}
+
 export interface NodeHealth { readonly ok: boolean; /** One sentence when not ok. */ readonly reason?: string }
 
 /** An instance as it is found now, and the little that an engine may do to it besides talking to its servers. */
@@ -89,6 +103,8 @@ export interface Engine {
   flush?(world: World, key: string): Promise<void>
   /** Removes the evidence that `flush` left behind. */
   forgetFlush?(world: World, key: string): Promise<void>
+  /** What its servers say of themselves now; throws when they do not all answer. Absent: nobody asks. */
+  facts?(instance: Instance, nodes: readonly NodeRecord[], states: readonly NodeState[]): Promise<Facts>
   /** The version of the runtime's software that an instance of this version runs on; null when that cannot stand in for it. Throws when there is none, or it cannot be known. */
   runsOn(version: string, runtime: RuntimeName): Promise<string | null>
 }

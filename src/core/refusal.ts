@@ -11,6 +11,8 @@ export type Refusal =
   | { readonly kind: 'state'; readonly status: Status }
   /** The engine or its version cannot do this, whatever its state. */
   | { readonly kind: 'unsupported'; readonly reason: string }
+  /** The project may not have that much memory. */
+  | { readonly kind: 'quota'; readonly reason: string }
 
 /** In which states, with nothing open, an action may start. A recovery that it replaces counts as `running`. */
 const allowedIn: Readonly<Record<Exclude<Action, 'create' | 'recover'>, readonly Status[]>> = {

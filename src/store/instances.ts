@@ -2,7 +2,7 @@
 import { insertMany, isShared, locked, type Database, type Tx } from './database.ts'
 import type { AddressRow, InstanceRow, NodeRow } from './tables.ts'
 import type { Action } from '../core/operation.ts'
-import { clusterHost, type EngineName, type Grants, type Health, type Instance, type NodeRecord, type RuntimeName } from '../core/instance.ts'
+import { clusterHost, type EngineName, type Grants, type Health, type Instance, type NodeRecord, type RuntimeName, type Tag } from '../core/instance.ts'
 
 type Reader = Database | Tx
 
@@ -41,6 +41,16 @@ export async function deleteNodes(tx: Tx, ids: readonly string[]): Promise<void>
 
 export async function setSpec(tx: Tx, id: string, { spec, attributes }: Pick<Instance, 'spec' | 'attributes'>, now: number): Promise<void> {
   await tx.updateTable('instances').set({ spec: JSON.stringify(spec), attributes: JSON.stringify(attributes), updated_at: now }).where('id', '=', id).execute()
+}
+
+export async function setTags(tx: Tx, id: string, tags: readonly Tag[], now: number): Promise<void> {
+  await tx.updateTable('instances').set({ tags: JSON.stringify(tags), updated_at: now }).where('id', '=', id).execute()
+}
+
+/** Of every instance of a project. */
+export async function tagsOf(db: Reader, projectId: string, engine: EngineName): Promise<Tag[]> {
+  const rows = await db.selectFrom('instances').select('tags').where('project_id', '=', projectId).where('engine', '=', engine).where('tags', '!=', '[]').orderBy('created_at').execute()
+  return rows.flatMap((row) => JSON.parse(row.tags) as Tag[])
 }
 
 /** Records grants that a person asked for; a worker's are fenced by its lease. */

@@ -41,8 +41,9 @@ export async function openOperationsOf(db: Database | Tx, instanceIds: readonly 
   return new Map(rows.map((row) => [row.instance_id, operationOf(row)]))
 }
 
-export async function operationsOf(db: Database, instanceId: string, page: { offset: number; limit: number; from?: number; to?: number; id?: string }): Promise<{ total: number; operations: Operation[] }> {
-  let query = db.selectFrom('operations').where('instance_id', '=', instanceId)
+/** Of one instance, or of all of a project. */
+export async function operationsOf(db: Database, whose: string | { readonly projectId: string; readonly engine: EngineName }, page: { offset: number; limit: number; from?: number; to?: number; id?: string }): Promise<{ total: number; operations: Operation[] }> {
+  let query = typeof whose === 'string' ? db.selectFrom('operations').where('instance_id', '=', whose) : db.selectFrom('operations').where('project_id', '=', whose.projectId).where('engine', '=', whose.engine)
   if (page.from !== undefined) query = query.where('created_at', '>=', page.from)
   if (page.to !== undefined) query = query.where('created_at', '<=', page.to)
   if (page.id !== undefined) query = query.where('id', '=', page.id)
@@ -57,7 +58,7 @@ export async function operationById(db: Database | Tx, projectId: string, id: st
   return row ? operationOf(row) : null
 }
 
-export async function projectOperations(db: Database, projectId: string, filter: { readonly instanceId?: string; readonly id?: string; readonly engine?: EngineName; readonly openOnly: boolean; readonly limit: number }): Promise<Operation[]> {
+export async function projectOperations(db: Database | Tx, projectId: string, filter: { readonly instanceId?: string; readonly id?: string; readonly engine?: EngineName; readonly openOnly: boolean; readonly limit: number }): Promise<Operation[]> {
   let query = db.selectFrom('operations').selectAll().where('project_id', '=', projectId)
   if (filter.instanceId !== undefined) query = query.where('instance_id', '=', filter.instanceId)
   if (filter.id !== undefined) query = query.where('id', '=', filter.id)

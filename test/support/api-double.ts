@@ -54,7 +54,7 @@ export async function ground(): Promise<Ground> {
   })
   const viewOf = ({ instance, open }: { instance: Instance; open: Operation | null }): View => {
     const nodes = Array.from({ length: instance.spec.nodeCount }, (_, n) => ({ id: `${instance.id}-${n}`, instanceId: instance.id, ordinal: n, host: 'h', address: `127.83.1.${n + 2}`, ports: { service: instance.engine === 'redis' ? 6379 : 9092 } }))
-    return { instance, status: statusOf(instance, open), open, runsOn: instance.engine === 'redis' ? '7.0.15' : '3.9.1', nodes, roles: engines[instance.engine].roles?.(instance, nodes) ?? new Map() }
+    return { instance, status: statusOf(instance, open), open, runsOn: instance.engine === 'redis' ? '7.0.15' : '3.9.1', nodes, roles: engines[instance.engine].roles?.(instance, nodes) ?? new Map(), facts: null }
   }
   const add = (wish: Omit<CreateWish, 'names'> & { name: string }, more: Partial<Instance>, open: Action | null): string => {
     const { password, ...spec } = wish.spec
@@ -74,6 +74,23 @@ export async function ground(): Promise<Ground> {
       return [...instances.values()].flatMap((one) => one.tasks).filter((task) => task.projectId === project && (filter.id === undefined || task.id === filter.id)).map((operation) => ({ operation, progress: null, nodes: {} }))
     },
     async logs() { return null },
+    async statistics() { return [] },
+    async quota(project, engine) { return { limit: null, used: { instances: inProject(project, engine).length, memoryGb: 0 } } },
+    async setQuota() {},
+    async tag(wish) {
+      const one = inProject(wish.caller.projectId, wish.engine).find((each) => each.instance.id === wish.id)
+      if (!one) return 'unknown'
+      const tags = [...one.instance.tags.filter(({ key }) => !wish.add.some((tag) => tag.key === key) && !wish.remove.some((tag) => tag.key === key)), ...wish.add]
+      if (tags.length > 20) return 'too many'
+      one.instance = { ...one.instance, tags }
+      return 'done'
+    },
+    async projectTags(project, engine) { return inProject(project, engine).flatMap((one) => one.instance.tags) },
+    async projectTasks(project, engine, page) {
+      const all = inProject(project, engine).flatMap((one) => one.tasks)
+      return { total: all.length, tasks: all.slice(page.offset, page.offset + page.limit).map((operation) => ({ operation, progress: null, nodes: {} })) }
+    },
+    async dropTask(wish) { return inProject(wish.caller.projectId, wish.engine).some((one) => one.tasks.some((task) => task.id === wish.operationId)) ? 'open' : 'unknown' },
     async create(wish) {
       wishes.push(wish)
       if (broken) throw new Error('disk I/O error')

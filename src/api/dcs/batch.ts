@@ -50,7 +50,7 @@ export function results(action: BatchAction, answers: readonly Answer[], ids: Id
       const row = v1 ? v1Row(code) : dcsRow(code)
       return {
         instance, result: 'failed', error_code: row.code, error_msg: row.message,
-        ...(answer.refusal.kind === 'unsupported' ? { error_ext_msg: answer.refusal.reason } : {}),
+        ...('reason' in answer.refusal ? { error_ext_msg: answer.refusal.reason } : {}),
       }
     }),
   }
@@ -61,6 +61,7 @@ const unknown = 'DCS.3022'
 /** DCS's code for a refusal. */
 export function refusalCode(action: BatchAction | 'swap' | 'resize', refusal: Refusal): string {
   if (refusal.kind === 'unknown') return unknown
+  if (refusal.kind === 'quota') return 'DCS.4036'
   if (refusal.kind === 'unsupported') return { swap: 'DCS.4855', resize: 'DCS.4102' }[action as string] ?? 'DCS.4027'
   const { status } = refusal
   // DCS hides an instance as soon as its deletion is accepted.

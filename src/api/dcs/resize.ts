@@ -34,7 +34,7 @@ async function resize(plane: ControlPlane, call: Call, caller: Caller): Promise<
   if (isRefused(numbers)) return stateRefusal(view) ?? numbers
   const answer = await plane.resize({ caller, engine: 'redis', id, dryRun, ...numbers })
   if (typeof answer === 'string') return refused('DCS.4911', undefined, answer)
-  if ('refusal' in answer) return refused(refusalCode('resize', answer.refusal), undefined, answer.refusal.kind === 'unsupported' ? answer.refusal.reason : undefined)
+  if ('refusal' in answer) return refused(refusalCode('resize', answer.refusal), undefined, 'reason' in answer.refusal ? answer.refusal.reason : undefined)
   return 'plan' in answer ? ok({ plan: planBody(answer.plan) }) : noContent
 }
 

@@ -4,6 +4,7 @@ import { catalogueRows, flavorRows } from './catalogue.ts'
 import { elsewhereRows } from './elsewhere.ts'
 import { dcsError, isRefused, refuseDcs, type Refused } from './errors.ts'
 import { instanceRows } from './instances.ts'
+import { projectRows } from './project.ts'
 import { resizeRows } from './resize.ts'
 import { taskRows } from './tasks.ts'
 import { versionRows } from './versions.ts'
@@ -18,6 +19,7 @@ export const dcsRows: readonly Row[] = [
   ...topologyRows,
   ...resizeRows,
   ...taskRows,
+  ...projectRows,
   ...elsewhereRows,
 ]
 

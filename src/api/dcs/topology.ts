@@ -29,7 +29,7 @@ async function swap(plane: ControlPlane, call: Call, caller: Caller, accepted: (
   if (!answer) return unknown
   if ('plan' in answer) return ok({ plan: planBody(answer.plan) })
   if ('operation' in answer) return accepted(answer.operation.id)
-  return refused(refusalCode('swap', answer.refusal), undefined, answer.refusal.kind === 'unsupported' ? answer.refusal.reason : undefined)
+  return refused(refusalCode('swap', answer.refusal), undefined, 'reason' in answer.refusal ? answer.refusal.reason : undefined)
 }
 
 async function nodesOf(plane: ControlPlane, call: Call, caller: Caller): Promise<NodeView[] | Refused> {

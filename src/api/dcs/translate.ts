@@ -1,6 +1,6 @@
 /** From the control plane's words to DCS's: instances, tasks, statuses. */
 import { backupPolicyBody, type BackupPolicy } from './policy.ts'
-import type { TaskView, View } from '../../core/control-plane.ts'
+import type { NodeView, TaskView, View } from '../../core/control-plane.ts'
 import type { Action, Operation } from '../../core/operation.ts'
 import type { Status } from '../../core/status.ts'
 
@@ -22,7 +22,7 @@ function common(view: View): Record<string, unknown> {
     instance_id: id, name, description: a['description'] ?? null, status: statusWords[view.status], sub_status: 'normal',
     engine: 'Redis', engine_version: version, spec_code: spec.flavor, cpu_type: 'x86_64',
     capacity: capacity < 1 ? 0 : capacity, capacity_minor: capacity < 1 ? String(capacity).slice(1) : null,
-    max_memory: Math.floor(spec.memoryBytes / 1024 ** 2), used_memory: null,
+    max_memory: Math.floor(spec.memoryBytes / 1024 ** 2), used_memory: view.facts && Math.round(view.facts.usedBytes / 1024 ** 2),
     ip: (endpoints['service']?.address ?? nodes.map((node) => node.address).filter(Boolean).join(',')) || null, port: endpoints['service']?.port ?? nodes[0]?.ports['service'] ?? spec.port ?? null,
     domain_name: null, readonly_domain_name: readonlyName(view),
     vpc_id: a['vpcId'] ?? null, vpc_name: null, subnet_id: a['subnetId'] ?? null, security_group_id: a['securityGroupId'] ?? null,
@@ -81,6 +81,24 @@ export function job({ operation }: TaskView): object {
     begin_time: String(operation.createdAt), end_time: finishedAt === null ? null : String(finishedAt),
     fail_reason: finishedAt === null || outcome === 'done' ? null : operation.cause ?? outcome,
   }
+}
+
+/** GET …/tasks/{task_id}/progress: a step is a node, for that is what an operation works through. Nobody knows how long it will take. */
+export function progressBody({ operation, progress, nodes: said }: TaskView, nodes: readonly NodeView[]): object {
+  const { generation, startedAt, finishedAt, outcome, cause } = operation
+  const times = (end: number | null): object => ({ begin_time: startedAt === null ? null : moment(startedAt), end_time: end === null ? null : moment(end), error_code: null })
+  if (finishedAt !== null) {
+    const done = outcome === 'done'
+    return { progress: done ? 100 : null, remain_time: 0, step_details: [{ step_id: operation.id, step_name: taskNames[operation.action], step_status: done ? 'FINISH' : 'FAILED', ...times(finishedAt), sub_step_details: done || cause === null ? [] : [{ sub_step_id: operation.id, sub_step_name: 'cause', sub_step_status: 'FAILED', ...times(finishedAt), detail: cause }] }] }
+  }
+  const steps = nodes.map(({ node, report }) => {
+    const there = report.phase === 'running' && (report.observedGeneration ?? 0) >= generation
+    const status = there && !said[node.id] ? 'FINISH' : said[node.id] || startedAt !== null && !there ? 'EXECUTING' : 'WAITING'
+    return { step_id: node.id, step_name: `node ${node.ordinal}`, step_status: status, ...times(null), sub_step_details: said[node.id] ? [{ sub_step_id: node.id, sub_step_name: said[node.id], sub_step_status: status, ...times(null), detail: said[node.id] }] : [] }
+  })
+  const finished = steps.filter((step) => step.step_status === 'FINISH').length
+  // All nodes may be there and the operation still looks at them.
+  return { progress: Math.min(99, Math.floor(100 * finished / Math.max(1, steps.length))), remain_time: null, step_details: steps, status: progress }
 }
 
 /** A name that clients use with the instance's `port`: an address is one, unless readers have another port. */

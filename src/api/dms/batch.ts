@@ -64,6 +64,6 @@ export function results(action: BatchAction, answers: readonly Answer[], ids: Id
 /** DMS's code for a refusal. */
 export function refusalCode(action: BatchAction, refusal: Refusal): string {
   if (refusal.kind === 'unknown') return 'DMS.00404022'
-  const undeletable = refusal.kind !== 'unsupported' && (refusal.status === 'creating' || refusal.status === 'restarting')
+  const undeletable = 'status' in refusal && (refusal.status === 'creating' || refusal.status === 'restarting')
   return action === 'delete' && undeletable ? 'DMS.00400099' : 'DMS.00400026'
 }

@@ -68,7 +68,7 @@ async function create(plane: ControlPlane, call: Call, caller: Caller, form: { r
   const wish = readCreate(body as Body, caller, form)
   if (isRefused(wish)) return wish
   const views = await plane.create(wish)
-  if ('kind' in views) return refused(views.kind === 'no room' ? 'DMS.00400055' : 'DMS.00400008', views.reason)
+  if ('kind' in views) return refused(views.kind !== 'no version' ? 'DMS.00400055' : 'DMS.00400008', views.reason)
   return ok({ instance_id: views[0]!.instance.id })
 }
 

@@ -1,6 +1,7 @@
 /** Redis caches: how they are laid out, asked, stopped and emptied. */
 import { fence } from '../../core/fence.ts'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { factsOf } from './facts.ts'
 import { flushOnce, forgetFlush, type FlushTarget } from './flush.ts'
 import { layout, type RedisSecrets } from './layout.ts'
 import { readInfo, withSession, type Info } from './client.ts'
@@ -76,6 +77,11 @@ export function redisEngine(secrets: RedisSecrets, installed: (runtime: RuntimeN
     flushable: (instance) => Number(instance.version.split('.')[0]) >= 4,
     async flush(world, key) { await Promise.all((await flushTargets(world, key)).map((one) => flushOnce(one, key))) },
     async forgetFlush(world, key) { await Promise.all((await flushTargets(world, key)).map(forgetFlush)) },
+    async facts(instance, nodes, states) {
+      const roles = rolesOf(instance, nodes)
+      const reach = (role: 'master' | 'replica'): Target[] => nodes.filter((node) => roles.get(node.id)?.role === role).map((node) => target(instance, node, states.find((state) => state.id === node.id)!))
+      return factsOf(reach('master'), reach('replica'))
+    },
     async runsOn(version, runtime) { return runnable(version, await installed(runtime)) },
   }
 }
