@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs'
 import { Command } from 'commander'
 import { addInstanceCommands } from './commands/instances.ts'
+import { addQuotaCommand } from './commands/quota.ts'
 import { addServerCommands } from './commands/server.ts'
 import { addTransferCommands } from './commands/transfer.ts'
 import { Complaint } from './client.ts'
@@ -19,6 +20,7 @@ Environment: SLUICE_HOME, SLUICE_PORT, SLUICE_HOST, SLUICE_PUBLIC_HOST, SLUICE_U
 Exit codes: 0 done; 1 refused or failed; 2 wrong usage; 3 not confirmed.`)
 addServerCommands(program)
 addTransferCommands(program)
+addQuotaCommand(program)
 addInstanceCommands(program, 'dcs')
 addInstanceCommands(program, 'dms')
 program.commands.forEach(exitWithTwo)

@@ -4,6 +4,7 @@ import { gateway, type ErrorRow } from '../gateway.ts'
 import { ok, type Call, type Problem, type Reply, type Service, type Who } from '../http.ts'
 import { uuid, numberIn } from '../json.ts'
 import { metricsRoutes, type Metrics } from './metrics.ts'
+import { quotaRoutes } from './quota.ts'
 import type { ControlPlane, TaskView } from '../../core/control-plane.ts'
 
 export interface ConsoleParts {
@@ -28,6 +29,7 @@ export function consoleService({ plane, urls, ready, down, metrics }: ConsolePar
       { method: 'DELETE', path: '/v1/operations/:operation_id', access: 'user', action: 'sluice:operation:cancel', handle: (call, who) => cancel(plane, call, who) },
       { method: 'GET', path: '/v1/instances/:instance_id/log', access: 'user', action: 'sluice:instance:getLog', handle: (call, who) => showLog(plane, call, who) },
       { method: 'POST', path: '/v1/down', access: 'domain', action: 'sluice:server:stop', handle: () => { setImmediate(down); return { status: 202, body: { status: 'stopping' } } } },
+      ...quotaRoutes(plane, refuseConsole),
       ...metrics ? metricsRoutes(metrics) : [],
     ],
   }
