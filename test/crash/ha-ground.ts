@@ -24,13 +24,21 @@ const heavyMib = 10
 /** What is ordered for so many nodes. */
 export const flavor = (nodes: number): object => ({ spec_code: `redis.ha.xu1.tiny.r${nodes}.128` })
 /** The instance of each server that goes from point to point. */
-const kept = new WeakMap<Server, string>()
+const kept = new WeakMap<Server, { readonly id: string; points: number }>()
+/** What keeps dying is started ever later, up to a minute. */
+const pointsOfOne = 4
 
 /** An instance with data, a watch on it, and every node known. `heavy`: so much data that a copy of it is avoided. */
 export async function haGround(server: Server, nodes: number, heavy = false): Promise<HaGround> {
-  const id = kept.get(server) ?? await server.createRedis('replicated', flavor(nodes))
-  kept.set(server, id)
-  return await haGroundOf(server, id, nodes, { fresh: true, heavy })
+  let one = kept.get(server)
+  if (one?.points === pointsOfOne) {
+    await server.dcs('DELETE', `/instances/${one.id}`)
+    one = undefined
+  }
+  one ??= { id: await server.createRedis('replicated', flavor(nodes)), points: 0 }
+  one.points += 1
+  kept.set(server, one)
+  return await haGroundOf(server, one.id, nodes, { fresh: true, heavy })
 }
 
 /** The same of any instance; `fresh`: emptied first. */
