@@ -104,7 +104,7 @@ export function controlPlane({ db, engines, runtimes, addresses, runtime, host, 
       const wanted: { id: string; instance: Instance; generation: number }[] = []
       for (const id of ids) {
         const instance = found.get(id)
-        const refusal = instance ? refusalOf(action, instance, open.get(id) ?? null, { flush: engines[engine].flushable?.(instance) ?? false, swap: engines[engine].swappable?.(instance) ?? false }) : { kind: 'unknown' as const }
+        const refusal = instance ? refusalOf(action, instance, open.get(id) ?? null, { flush: engines[engine].flushable?.(instance) ?? false, swap: engines[engine].swappable?.(instance, memo?.['to'] !== undefined) ?? false }) : { kind: 'unknown' as const }
         if (refusal) refusals.set(id, { id, refusal })
         else wanted.push({ id: newId(), instance: instance!, generation: instance!.generation + (actions[action].bumps ? 1 : 0) })
       }

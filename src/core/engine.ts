@@ -77,6 +77,8 @@ export interface Engine {
   choose?(world: World, behind: readonly NodeRecord[]): Promise<NodeRecord | string>
   /** Hands the master's role over, away from whoever had it by these grants. Done when ok. */
   swap?(world: World, before: Grants): Promise<NodeHealth>
+  /** Hands the master's role over to this very node, within its shard. Done when ok. */
+  promote?(world: World, to: NodeRecord): Promise<NodeHealth>
   /** Takes data and roles from nodes that will be removed. Ok when they can go. */
   vacate?(world: World, leaving: readonly NodeRecord[]): Promise<NodeHealth>
   /**
@@ -90,8 +92,8 @@ export interface Engine {
   prefer?(instance: Instance, nodes: readonly NodeRecord[], nodeId: string, priority: number): Grants | null
   /** Pure: what would happen, node by node. Absent or null: the general plan tells it well enough. */
   plan?(instance: Instance, nodes: readonly NodeRecord[], wish: PlannedWish): Plan | null
-  /** Whether somebody could take the master's role over. */
-  swappable?(instance: Instance): boolean
+  /** Whether somebody could take the master's role over; `named`: a node of the caller's choice. */
+  swappable?(instance: Instance, named?: boolean): boolean
   /** Why these numbers cannot be had while the instance serves; null, or absent: they can. */
   resizable?(instance: Instance, to: Pick<Spec, 'shards' | 'replicas'>): string | null
   /** Whether this instance's version can be emptied by the API. */

@@ -47,13 +47,28 @@ export function groups(all: readonly NodeView[]): object {
     group_count: shards.length,
     group_list: shards.map(([shard, nodes]) => ({
       group_id: groupId(nodes[0]!.view.instance.id, shard), group_name: `group-${shard}`,
-      replication_list: nodes.map((one) => {
-        const { id, ip, type, status, az, dimensions } = facts(one)
-        // Which replicas were there from the start is not on record.
-        return { replication_role: type, replication_ip: ip, is_replication: null, replication_id: replicationId(one), node_id: id, status: status === 'Active' ? 'Active' : 'Inactive', az_code: az, dimensions }
-      }),
+      replication_list: nodes.map(replication),
     })),
   }
+}
+
+/** One node of a shard. */
+export function replication(one: NodeView): object {
+  const { id, ip, type, status, az, dimensions } = facts(one)
+  // Which replicas were there from the start is not on record.
+  return { replication_role: type, replication_ip: ip, is_replication: null, replication_id: replicationId(one), node_id: id, status: status === 'Active' ? 'Active' : 'Inactive', az_code: az, dimensions }
+}
+
+/** The same as an entry of GET …/deletable-replication. */
+export function deletable(one: NodeView): object {
+  const { instanceId, own, id, ip, az } = facts(one)
+  return { replication_id: replicationId(one), node_id: id, replication_ip: ip, group_id: groupId(instanceId, own.shard), group_name: `group-${own.shard}`, available_zone: az }
+}
+
+/** The same as an entry of GET …/dims/monitored-objects/{instance_id}. */
+export function monitored(one: NodeView): object {
+  const { instanceId, ip, status, dimensions } = facts(one)
+  return { dcs_instance_id: instanceId, name: ip, dcs_cluster_redis_node: (dimensions[1] as { value: string }).value, status: status === 'Active' ? 'Normal' : 'Abnormal' }
 }
 
 function replicationId({ node }: NodeView): string { return asUuid(digest(`replication ${node.id}`)) }

@@ -127,7 +127,7 @@ function oneReplica(body: Body, flavor: DcsFlavor, { instance: { spec }, nodes, 
 }
 
 /** The newest replicas of each shard. */
-function lastReplicas(flavor: DcsFlavor, { instance: { spec }, nodes, roles }: View): readonly NodeRecord[] {
+export function lastReplicas(flavor: Pick<DcsFlavor, 'replicas'>, { instance: { spec }, nodes, roles }: View): readonly NodeRecord[] {
   const replicas = nodes.filter((node) => roles.get(node.id)?.role === 'replica')
   return [...Map.groupBy(replicas, (node) => roles.get(node.id)!.shard).values()].flatMap((shard) => shard.toSorted((a, b) => b.ordinal - a.ordinal).slice(0, spec.replicas - flavor.replicas))
 }

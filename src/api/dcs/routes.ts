@@ -4,7 +4,9 @@ import { catalogueRows, flavorRows } from './catalogue.ts'
 import { elsewhereRows } from './elsewhere.ts'
 import { dcsError, isRefused, refuseDcs, type Refused } from './errors.ts'
 import { instanceRows } from './instances.ts'
+import { migrationRows } from './migrations.ts'
 import { projectRows } from './project.ts'
+import { releaseRows } from './releases.ts'
 import { resizeRows } from './resize.ts'
 import { taskRows } from './tasks.ts'
 import { versionRows } from './versions.ts'
@@ -20,6 +22,8 @@ export const dcsRows: readonly Row[] = [
   ...resizeRows,
   ...taskRows,
   ...projectRows,
+  ...releaseRows,
+  ...migrationRows,
   ...elsewhereRows,
 ]
 

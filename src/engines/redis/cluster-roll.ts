@@ -36,6 +36,18 @@ export async function choose(ground: Ground, behind: readonly NodeRecord[]): Pro
   } finally { closeAll(views) }
 }
 
+/** Hands the slots of its shard over to this node. */
+export async function promote(ground: Ground, to: NodeRecord): Promise<NodeHealth> {
+  const views = await lookAtCluster(ground)
+  try {
+    const [shard, members] = byShard(views, shardsOf(ground.instance, ground.nodes)).find(([, all]) => all.some((view) => view.node.id === to.id))!
+    const owner = members.find((view) => isOwner(view.me))
+    if (owner?.node.id === to.id) return { ok: true }
+    if (!owner) return { ok: false, reason: `nobody owns the slots of shard ${shard}` }
+    return { ok: false, reason: await handOver(ground, shard, owner, members.filter((view) => view === owner || view.node.id === to.id)) }
+  } finally { closeAll(views) }
+}
+
 /**
  * What Redis's own coordinated CLUSTER FAILOVER does, in the same order, but without its waits for the next tick of a
  * clock of 100 ms and without votes, which masters give about the same old master only every 10 s; a failover that gets

@@ -1,5 +1,5 @@
 /** A Redis Cluster: shards that each own a part of the slots, each with a master and as many replicas as were ordered. */
-import { choose, vacate } from './cluster-roll.ts'
+import { choose, promote, vacate } from './cluster-roll.ts'
 import { arrange } from './cluster-roles.ts'
 import { answering, judgeCluster } from './cluster-judge.ts'
 import { busPort, byShard, lookAtCluster, masterGrant, nodeTimeoutMs, ownerOf, shardsOf, slotCount } from './cluster-views.ts'
@@ -44,7 +44,7 @@ export const cluster: Topology = {
       return [node.id, { role: node.id === master ? 'master' : 'replica', shard, at: { address: node.address, port: node.ports['service']! } }]
     }))
   },
-  arrange, choose, vacate,
+  arrange, choose, promote, vacate,
   resizes: ['replicas', 'shards'],
   async masters(ground, key) {
     const views = await lookAtCluster(ground)

@@ -195,6 +195,12 @@ export async function swap(ground: Ground, before: Grants): Promise<NodeHealth> 
   return { ok: false, reason: await nominate(ground, []) }
 }
 
+/** The same, to this node. */
+export async function promote(ground: Ground, to: NodeRecord): Promise<NodeHealth> {
+  if (ground.instance.grants['master'] === to.id) return { ok: true }
+  return { ok: false, reason: await nominate(ground, ground.nodes.filter((node) => node.id !== to.id)) }
+}
+
 export async function vacate(ground: Ground, leaving: readonly NodeRecord[]): Promise<NodeHealth> {
   if (leaving.some((node) => node.id === ground.instance.grants['master'])) return { ok: false, reason: await nominate(ground, leaving) }
   const views = await lookAtAll({ ...ground, nodes: ground.nodes.filter((node) => node.id !== ground.instance.grants['master']) })

@@ -1,5 +1,5 @@
 /** One master, one to four replicas, one address for writers that follows the master, and one for readers. */
-import { arrange, choose, swap, vacate } from './failover.ts'
+import { arrange, choose, promote, swap, vacate } from './failover.ts'
 import { copying } from './replication.ts'
 import { judge, lookAtAll, sharesHost } from './views.ts'
 import { closeAll } from './seen.ts'
@@ -32,7 +32,7 @@ export const ha: Topology = {
     const views = await lookAtAll(ground)
     try { return judge(ground, views) } finally { closeAll(views) }
   },
-  arrange, choose, swap, vacate,
+  arrange, choose, swap, promote, vacate,
   resizes: ['replicas'],
   async masters({ nodes, instance }, key) {
     return [{ node: nodes.find((node) => node.id === instance.grants['master'])!, replicas: nodes.length - 1, key }]

@@ -48,6 +48,7 @@ export function redisEngine(secrets: RedisSecrets, installed: (runtime: RuntimeN
     async arrange(world) { return await topologyOf(world.instance.spec).arrange?.(ground(world)) ?? { ok: true } },
     async choose(world, behind) { return await topologyOf(world.instance.spec).choose?.(ground(world), behind) ?? behind[0]! },
     async swap(world, before) { return await topologyOf(world.instance.spec).swap?.(ground(world), before) ?? { ok: true } },
+    async promote(world, to) { return await topologyOf(world.instance.spec).promote?.(ground(world), to) ?? { ok: true } },
     async vacate(world, leaving) { return await topologyOf(world.instance.spec).vacate?.(ground(world), leaving) ?? { ok: true } },
     async drain(instance, node, state, { force }) {
       if (state.phase !== 'running') return true
@@ -67,7 +68,7 @@ export function redisEngine(secrets: RedisSecrets, installed: (runtime: RuntimeN
     roles: rolesOf,
     prefer,
     plan,
-    swappable: ({ spec }) => topologyOf(spec).swap !== undefined && spec.replicas > 1,
+    swappable: ({ spec }, named) => topologyOf(spec)[named ? 'promote' : 'swap'] !== undefined && spec.replicas > 1,
     resizable({ spec }, to) {
       const can = topologyOf(spec).resizes ?? []
       const wrong = (['shards', 'replicas'] as const).find((number) => to[number] !== spec[number] && !can.includes(number))

@@ -29,6 +29,7 @@ export interface Topology {
   arrange?(ground: Ground): Promise<NodeHealth>
   choose?(ground: Ground, behind: readonly NodeRecord[]): Promise<NodeRecord | string>
   swap?(ground: Ground, before: Instance['grants']): Promise<NodeHealth>
+  promote?(ground: Ground, to: NodeRecord): Promise<NodeHealth>
   vacate?(ground: Ground, leaving: readonly NodeRecord[]): Promise<NodeHealth>
   /** Pure: who is what by the grants, and where clients find it. Absent: by the order of the nodes. */
   roles?(instance: Instance, nodes: readonly NodeRecord[]): ReadonlyMap<string, Omit<NodeRole, 'priority'>>

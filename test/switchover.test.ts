@@ -1,0 +1,92 @@
+/** A node of the caller's choice becomes master of its shard, on a real pair and a real cluster; and what is shown of their nodes. */
+import assert from 'node:assert/strict'
+import { randomUUID } from 'node:crypto'
+import { after, before, test } from 'node:test'
+import { client, makeServer, until, type Server } from './support/server.ts'
+import { clusterClient, smallCluster } from './support/cluster.ts'
+
+let server: Server
+let trio: any
+let ring: string
+
+before(async () => {
+  server = await makeServer()
+  await server.start()
+  const ids = [await server.createRedis('trio', { spec_code: 'redis.ha.xu1.tiny.r3.128' }), await server.createRedis('ring', smallCluster)]
+  trio = await server.running('dcs', ids[0]!)
+  await server.running('dcs', ids[1]!)
+  ring = ids[1]!
+})
+after(() => server.destroy())
+
+const nodes = async (id: string): Promise<any[]> => (await server.dcs('GET', `/instances/${id}/logical-nodes`)).json.nodes
+const master = async (id: string, group: string): Promise<any> => (await nodes(id)).find((node) => node.group_id === group && node.node_type === 'master')
+const switchOver = (id: string, node: any) => server.dcs('POST', `/instance/${id}/groups/${node.group_id}/replications/${node.node_id}/async-switchover`)
+async function ended(job: string): Promise<any> {
+  return until('the job to end', async () => { const { json } = await server.dcs('GET', `/jobs/${job}`); return json.end_time && json }, 60_000)
+}
+const refused = (r: { status: number; json: any }, status: number, code: string) => assert.deepEqual([r.status, r.json?.error_code], [status, code], JSON.stringify(r.json))
+
+test('every replica of a pair of three can be chosen; data and address stay', async () => {
+  const id = trio.instance_id
+  const redis = client(trio)
+  await redis.set('kept', 'yes')
+  for (const chosen of (await nodes(id)).filter((node) => node.node_type === 'slave').toReversed()) {
+    const { status, json } = await switchOver(id, chosen)
+    assert.equal(status, 200, JSON.stringify(json))
+    assert.equal((await ended(json.job_id)).status, 'SUCCESS')
+    assert.equal((await master(id, chosen.group_id)).node_id, chosen.node_id)
+    refused(await switchOver(id, chosen), 400, 'DCS.4855')
+    assert.equal(await redis.get('kept'), 'yes')
+    await redis.set('after', chosen.node_id)
+  }
+  redis.disconnect()
+  const [one] = await nodes(id)
+  refused(await switchOver(id, { ...one, node_id: 'f'.repeat(32) }), 400, 'DCS.3053')
+  refused(await switchOver(id, { ...one, group_id: randomUUID() }), 400, 'DCS.4062')
+})
+
+test('a replica of one shard takes its slots over while clients write, and the other shards keep their masters', async () => {
+  const before = await nodes(ring)
+  const chosen = before.find((node) => node.node_type === 'slave' && node.group_name === 'group-1')
+  const cluster = clusterClient(await server.running('dcs', ring))
+  let written = 0
+  let stop = false
+  const writing = (async () => { for (; !stop; written += 1) await cluster.set(`k${written}`, String(written)) })()
+  const { json } = await switchOver(ring, chosen)
+  assert.equal((await ended(json.job_id)).status, 'SUCCESS')
+  stop = true
+  await writing
+  const found = await nodes(ring)
+  const masters = (all: any[]) => all.filter((node) => node.node_type === 'master').map((node) => node.node_id)
+  assert.deepEqual(masters(found).length, 3)
+  assert.equal((await master(ring, chosen.group_id)).node_id, chosen.node_id)
+  assert.equal(masters(found).filter((node) => masters(before).includes(node)).length, 2)
+  for (let n = 0; n < written; n += 1) assert.equal(await cluster.get(`k${n}`), String(n))
+  cluster.disconnect()
+  // What no node is named for is refused as before.
+  refused(await server.dcs('POST', `/instances/${ring}/swap`), 400, 'DCS.4855')
+})
+
+test('shards, deletable replicas and monitored nodes are those that run', async () => {
+  const all = await nodes(ring)
+  const state = (await server.dcs('GET', `/instance/${ring}/groups/${all[0].group_id}/group-nodes-state`)).json
+  assert.deepEqual([state.length, state.map((one: any) => one.replication_role).toSorted(), state.every((one: any) => one.status === 'Active')], [2, ['master', 'slave'], true])
+  refused(await server.dcs('GET', `/instance/${ring}/groups/${randomUUID()}/group-nodes-state`), 400, 'DCS.4062')
+  const deletable = (await server.dcs('GET', `/instances/${ring}/deletable-replication`)).json
+  assert.deepEqual([deletable.check_result, deletable.replication_list.length], [true, 3])
+  assert.ok(deletable.replication_list.every((one: any) => all.find((node) => node.node_id === one.node_id).node_type === 'slave'))
+  const { instances, total } = (await server.dcs('GET', '/dims/monitored-objects?dim_name=dcs_instance_id')).json
+  assert.deepEqual([total, instances.map((one: any) => one.name).toSorted()], [2, ['ring', 'trio']])
+  const monitored = (await server.dcs('GET', `/dims/monitored-objects/${ring}?dim_name=dcs_instance_id`)).json
+  assert.deepEqual(new Set(monitored.dcs_cluster_redis_node.map((one: any) => one.dcs_cluster_redis_node)), new Set(all.map((node) => node.dimensions[1].value)))
+  refused(await server.dcs('GET', '/dims/monitored-objects'), 400, 'DCS.4062')
+})
+
+test('the installed release is told, and taken once it is another one', async () => {
+  const { json } = await server.dcs('GET', `/instances/${ring}/version`)
+  assert.match(json.engine_minor_version, /^\d+\.\d+\.\d+$/)
+  assert.deepEqual([json.latest_engine_minor_version, json.engine_minor_version_upgradable, json.proxy_minor_version], [json.engine_minor_version, false, null])
+  refused(await server.dcs('POST', `/instances/${ring}/minor-version/upgrade`, { engine_minor_version: 'latest' }), 400, 'DCS.4053')
+  refused(await server.dcs('POST', `/instances/${ring}/minor-version/upgrade`, { engine_minor_version: '5.0.1' }), 400, 'DCS.4062')
+})
