@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto'
 import { appendAudit } from './store/audit.ts'
 import { bumpGenerations, openOperations, openOperationsOf, operationsOf, projectOperations, replaceRecoveries } from './store/operations.ts'
+import { change } from './change.ts'
 import { changes } from './changes.ts'
 import { exceeds, holdings } from './holdings.ts'
 import { factsDesk } from './facts.ts'
@@ -167,6 +168,12 @@ export function controlPlane({ db, engines, runtimes, addresses, runtime, host, 
         return answer
       })
     },
+    async change(wish) {
+      const answer = await change({ db, engine: engines[wish.engine], accepted: acceptedOperation, newId }, wish)
+      worker.nudge()
+      return answer
+    },
+    parameters: (engine, of) => engines[engine].parameters?.(of) ?? [],
     ...changes({ db, engines, worker }),
     ...holdings({ db, taskView }),
     async deleteFailed({ caller, engine, dryRun = false }) {

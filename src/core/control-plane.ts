@@ -1,7 +1,7 @@
 /** The words in which a dialect talks to the control plane. */
 import type { Attributes, EngineName, Instance, NodeRecord, Spec, Tag } from './instance.ts'
-import type { Action, Memo, Operation } from './operation.ts'
-import type { Facts, NodeRole } from './engine.ts'
+import type { Action, Change, Memo, Operation } from './operation.ts'
+import type { Facts, NodeRole, Parameter } from './engine.ts'
 import type { Plan } from './plan.ts'
 import type { Refusal } from './refusal.ts'
 import type { Status } from './status.ts'
@@ -86,6 +86,20 @@ export interface ResizeWish {
   readonly dryRun?: boolean
 }
 
+/** Other settings for an instance that goes on serving. What is absent stays. */
+export interface ChangeWish {
+  readonly caller: Caller
+  readonly engine: EngineName
+  readonly id: string
+  readonly action: Change
+  readonly spec: Partial<Pick<Spec, 'parameters'>>
+  /** For the audit and for whoever looks at the operation later; never a secret. */
+  readonly detail: string
+  readonly memo?: Memo
+  /** Only asks what would happen. */
+  readonly dryRun?: boolean
+}
+
 /** A node as it is found now. */
 export interface NodeView {
   readonly view: View
@@ -103,11 +117,15 @@ export interface ControlPlane {
   /** Accepts the creation of every name, each `creating` when this returns; or of none. */
   create(wish: CreateWish): Promise<View[] | CreateRefusal>
   /** One answer an id, in the caller's order; the accepted ones are committed when this returns. Ids are lower-case UUIDs without repeats. */
-  submit(wish: { readonly caller: Caller; readonly engine: EngineName; readonly action: Exclude<Action, 'create' | 'recover' | 'extend' | 'shrink'>; readonly memo?: Memo; readonly ids: readonly string[]; /** The same checks, and a plan in place of what it would do. */ readonly dryRun?: boolean }): Promise<Answer[]>
+  submit(wish: { readonly caller: Caller; readonly engine: EngineName; readonly action: Exclude<Action, 'create' | 'recover' | 'extend' | 'shrink' | Change>; readonly memo?: Memo; readonly ids: readonly string[]; /** The same checks, and a plan in place of what it would do. */ readonly dryRun?: boolean }): Promise<Answer[]>
   /** Deletes every instance of the project and engine whose creation failed. */
   deleteFailed(wish: { readonly caller: Caller; readonly engine: EngineName; readonly dryRun?: boolean }): Promise<Answer[]>
   /** More or fewer nodes; committed when this returns. A sentence when there is no room for them. */
   resize(wish: ResizeWish): Promise<Answer | string>
+  /** Changes settings; committed when this returns, and true on the servers when its operation is done. */
+  change(wish: ChangeWish): Promise<Answer>
+  /** What may be set for such an instance, and what is set; empty where its engine has nothing to set. Pure. */
+  parameters(engine: EngineName, of: Pick<Instance, 'version' | 'spec'>): readonly Parameter[]
   /** Asks for the end of an unfinished operation that can be left half done. */
   cancel(caller: Caller, operationId: string): Promise<'requested' | 'unknown' | 'ended' | 'impossible'>
   /** Who becomes master first. A sentence when too few would be left that may; null when it is done. */
@@ -119,7 +137,7 @@ export interface ControlPlane {
   count(projectId: string, engine: EngineName): Promise<ReadonlyMap<Status, number>>
   get(projectId: string, engine: EngineName, id: string): Promise<View | null>
   /** Newest first; with an `id` only that one. null: no such instance in this project. */
-  tasks(projectId: string, engine: EngineName, id: string, page: { readonly offset: number; readonly limit: number; readonly from?: number; readonly to?: number; readonly id?: string }): Promise<{ readonly total: number; readonly tasks: TaskView[] } | null>
+  tasks(projectId: string, engine: EngineName, id: string, page: { readonly offset: number; readonly limit: number; readonly from?: number; readonly to?: number; readonly id?: string; readonly action?: Action }): Promise<{ readonly total: number; readonly tasks: TaskView[] } | null>
   /** What the servers of running instances say now, those that answer; only a control plane of their host can ask. */
   statistics(projectId: string, engine: EngineName): Promise<readonly { readonly view: View; readonly facts: Facts }[]>
   /** What a project may have and has. GB as ordered. */

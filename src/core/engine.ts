@@ -48,6 +48,27 @@ export interface World {
   progress(text: string, nodeId?: string): void
 }
 
+/** Something about an engine that customers may set. */
+export interface Parameter {
+  readonly name: string
+  /** As it is set now, be it by nobody. */
+  readonly value: string
+  readonly default: string
+  readonly takes: Values
+}
+/** Which values a parameter takes; a number may need a unit, which its name tells. */
+export type Values =
+  | { readonly kind: 'number'; readonly least: number; readonly most: number }
+  | { readonly kind: 'choice'; readonly among: readonly string[] }
+  | { readonly kind: 'text'; readonly pattern: string }
+
+/** Whether a parameter takes this value, in its one form: no number with zeros in front. */
+export function takes({ takes: values }: Pick<Parameter, 'takes'>, value: string): boolean {
+  if (values.kind === 'choice') return values.among.includes(value)
+  if (values.kind === 'text') return new RegExp(`^(?:${values.pattern})$`).test(value)
+  return /^(0|[1-9]\d{0,14})$/.test(value) && Number(value) >= values.least && Number(value) <= values.most
+}
+
 export interface Engine {
   readonly name: EngineName
   /** Listeners a node needs, with the engine's standard ports: `{ service: 6379 }`. */
@@ -75,6 +96,14 @@ export interface Engine {
    * sentence that says what is waited for. Called only while the whole instance is healthy.
    */
   choose?(world: World, behind: readonly NodeRecord[]): Promise<NodeRecord | string>
+  /** Pure: what may be set for such an instance. Absent: nothing. */
+  parameters?(of: Pick<Instance, 'version' | 'spec'>): readonly Parameter[]
+  /**
+   * Makes what the spec says true on every server, without restarting one. Ok when each has proven it. `before`: what the
+   * spec was; a setting that is the same in both is put back as well, but nobody insists on it. Throws a TerminalError
+   * when a server refuses what changes.
+   */
+  configure?(world: World, before: Spec): Promise<NodeHealth>
   /** Hands the master's role over, away from whoever had it by these grants. Done when ok. */
   swap?(world: World, before: Grants): Promise<NodeHealth>
   /** Hands the master's role over to this very node, within its shard. Done when ok. */

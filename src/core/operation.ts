@@ -1,8 +1,11 @@
 /** The durable record of one wish, and the function that makes it true. */
-import type { Grants, Instance, NodeRecord } from './instance.ts'
+import type { Attributes, Grants, Instance, NodeRecord, Spec } from './instance.ts'
 import type { Provision } from './runtime.ts'
 
-export type Action = 'create' | 'restart' | 'soft_restart' | 'flush' | 'delete' | 'recover' | 'swap' | 'extend' | 'shrink'
+export type Action = 'create' | 'restart' | 'soft_restart' | 'flush' | 'delete' | 'recover' | 'swap' | 'extend' | 'shrink' | Change
+
+/** What changes the settings of an instance that goes on serving. */
+export type Change = 'configure'
 
 /** `replaced`: a person's wish took the place of a recovery. `cancelled`: a person stopped it half way, and the instance is healthy. */
 export type Outcome = 'done' | 'failed' | 'replaced' | 'cancelled'
@@ -33,6 +36,12 @@ export interface Operation {
   readonly holder: { readonly owner: string; readonly until: number } | null
 }
 export type Memo = Readonly<Record<string, string | number | boolean>>
+
+/** What a change replaced, as the memo of its operation has it. */
+export interface Former { readonly spec: Partial<Spec>; readonly attributes: Attributes }
+
+/** Null for an operation that changes no settings. */
+export function formerOf(memo: Memo): Former | null { return memo['former'] === undefined ? null : JSON.parse(String(memo['former'])) as Former }
 
 /** What a step sees. It is called again and again until it says `done` or the deadline passes. */
 export interface StepContext {

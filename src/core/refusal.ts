@@ -23,6 +23,7 @@ const allowedIn: Readonly<Record<Exclude<Action, 'create' | 'recover'>, readonly
   swap: ['running'],
   extend: ['running'],
   shrink: ['running'],
+  configure: ['running'],
 }
 
 const replacesRecovery: readonly Action[] = ['restart', 'soft_restart', 'flush', 'delete']

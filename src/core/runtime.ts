@@ -54,6 +54,8 @@ export interface Runtime {
   readonly name: string
   /** Replaces an older generation, keeps the same one, never goes back to an older one. Returns once it is launched. */
   apply(spec: NodeSpec, how: { readonly force: boolean }): Promise<void>
+  /** Keeps a node's files for its next start, where somebody else than us may start it; the process stays. Absent: only we start nodes, and write the files then. */
+  renew?(spec: NodeSpec): Promise<void>
   /** The nodes of an instance, found by what is on the machine, never from memory. */
   inspect(instanceId: string, nodeIds: readonly string[]): Promise<NodeState[]>
   /** SIGKILL to exactly this process; returns when it is gone. One that is gone already is fine. */

@@ -12,7 +12,7 @@ export function planFor(engine: Engine, instance: Instance, nodes: readonly Node
 
 const whats: Readonly<Record<PlannedWish['action'], string>> = {
   restart: 'stopped, all at once, and started again', soft_restart: 'stopped and started when its turn comes', flush: 'emptied',
-  delete: 'killed, and its folder removed', swap: 'hands its role over, or takes one', extend: 'goes on serving', shrink: 'goes on serving',
+  delete: 'killed, and its folder removed', swap: 'hands its role over, or takes one', configure: 'gets the new settings while it serves', extend: 'goes on serving', shrink: 'goes on serving',
 }
 
 function generalPlan(engine: Engine, instance: Instance, nodes: readonly NodeRecord[], { action, joining, leaving }: PlannedWish): Plan {

@@ -4,7 +4,7 @@ import { appendAudit } from './audit.ts'
 import { insertMany, skipLocked, transact, type Database, type Tx } from './database.ts'
 import { clusterHost } from '../core/instance.ts'
 import type { OperationRow } from './tables.ts'
-import type { Action, Memo, Operation, Outcome } from '../core/operation.ts'
+import { formerOf, type Action, type Memo, type Operation, type Outcome } from '../core/operation.ts'
 import type { EngineName, Grants, Instance } from '../core/instance.ts'
 import type { Provision } from '../core/runtime.ts'
 
@@ -42,11 +42,12 @@ export async function openOperationsOf(db: Database | Tx, instanceIds: readonly 
 }
 
 /** Of one instance, or of all of a project. */
-export async function operationsOf(db: Database, whose: string | { readonly projectId: string; readonly engine: EngineName }, page: { offset: number; limit: number; from?: number; to?: number; id?: string }): Promise<{ total: number; operations: Operation[] }> {
+export async function operationsOf(db: Database, whose: string | { readonly projectId: string; readonly engine: EngineName }, page: { offset: number; limit: number; from?: number; to?: number; id?: string; action?: Action }): Promise<{ total: number; operations: Operation[] }> {
   let query = typeof whose === 'string' ? db.selectFrom('operations').where('instance_id', '=', whose) : db.selectFrom('operations').where('project_id', '=', whose.projectId).where('engine', '=', whose.engine)
   if (page.from !== undefined) query = query.where('created_at', '>=', page.from)
   if (page.to !== undefined) query = query.where('created_at', '<=', page.to)
   if (page.id !== undefined) query = query.where('id', '=', page.id)
+  if (page.action !== undefined) query = query.where('action', '=', page.action)
   const { total } = await query.select((q) => q.fn.countAll<number>().as('total')).executeTakeFirstOrThrow()
   const rows = await query.selectAll().orderBy('created_at', 'desc').orderBy('id').offset(page.offset).limit(page.limit).execute()
   return { total: Number(total), operations: rows.map(operationOf) }
@@ -191,6 +192,7 @@ export async function settle(db: Database, owner: string, settlements: readonly 
     for (const { operation, cause } of ended.filter((s) => s.outcome === 'failed' && !s.well)) {
       await tx.updateTable('instances').set({ health: 'unhealthy', cause, updated_at: now }).where('id', '=', operation.instanceId).execute()
     }
+    for (const { operation, well } of ended) if (well) await restoreSpec(tx, operation)
     for (const { operation, floor } of ended) if (floor !== undefined) await tx.updateTable('instances').set({ floor }).where('id', '=', operation.instanceId).execute()
     await deleteNodes(tx, ended.filter((s) => s.outcome === 'done').flatMap((s) => s.gone ?? []))
     const deleted = ended.filter((s) => s.outcome === 'done' && s.operation.action === 'delete').map((s) => s.operation.instanceId)
@@ -200,6 +202,15 @@ export async function settle(db: Database, owner: string, settlements: readonly 
     })))
     return ours
   })
+}
+
+/** Takes back what an operation had changed of its instance's spec. */
+async function restoreSpec(tx: Tx, { instanceId, memo }: Operation): Promise<void> {
+  const former = formerOf(memo)
+  const row = await tx.selectFrom('instances').select(['spec', 'attributes']).where('id', '=', instanceId).executeTakeFirst()
+  if (!former || !row) return
+  const [spec, attributes] = [{ ...JSON.parse(row.spec), ...former.spec }, { ...JSON.parse(row.attributes), ...former.attributes }]
+  await tx.updateTable('instances').set({ spec: JSON.stringify(spec), attributes: JSON.stringify(attributes) }).where('id', '=', instanceId).execute()
 }
 
 /** Raises the generation of instances and returns nothing that could be stale: each goes up by one. */

@@ -59,7 +59,7 @@ export function detail(view: View): object {
 }
 
 const taskNames: Readonly<Record<Action, string>> = {
-  create: 'CREATE', restart: 'RESTART', soft_restart: 'SOFT_RESTART', flush: 'FLUSH', delete: 'DELETE', recover: 'RECOVER', swap: 'masterStandbySwapJob', extend: 'EXTEND', shrink: 'DelReplica',
+  create: 'CREATE', restart: 'RESTART', soft_restart: 'SOFT_RESTART', flush: 'FLUSH', delete: 'DELETE', recover: 'RECOVER', swap: 'masterStandbySwapJob', extend: 'EXTEND', shrink: 'DelReplica', configure: 'modify',
 }
 
 /** One entry of GET …/tasks. */

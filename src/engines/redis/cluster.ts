@@ -16,7 +16,7 @@ const busAbove = 10_000
 export const cluster: Topology = {
   ports: { service: 6379, bus: 16379 }, endpoints: {},
   doors: (_instance, node) => [{ address: node.address, port: node.ports['service']! }],
-  configuration: ({ spec }, node) => [
+  configuration: (_instance, node) => [
     'databases 1',
     'cluster-enabled yes', 'cluster-config-file nodes.conf', `cluster-node-timeout ${nodeTimeoutMs}`,
     `cluster-announce-ip ${node.address}`, `cluster-announce-port ${node.ports['service']}`, `cluster-announce-bus-port ${busPort(node)}`,
@@ -27,7 +27,7 @@ export const cluster: Topology = {
     'cluster-require-full-coverage no',
     // Which replica belongs to which shard is ours to say.
     'cluster-allow-replica-migration no',
-    ...copying(spec, node),
+    ...copying(node),
   ],
   // All of CLUSTER but what clients need to find their way; 6.2 can only be told so, not the other way around.
   withheld: `-cluster ${['slots', 'shards', 'nodes', 'info', 'myid', 'keyslot', 'countkeysinslot', 'getkeysinslot', 'replicas', 'slaves', 'links', 'count-failure-reports', 'help'].map((name) => `+cluster|${name}`).join(' ')}`,

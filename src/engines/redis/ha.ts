@@ -13,10 +13,10 @@ export const ha: Topology = {
     // With an address of its own a node always listens there; on a shared host it leaves its port for the instance's.
     return sharesHost(node, endpoints['service']) ? [own, endpoints['service']!, endpoints['readonly']!] : [own]
   },
-  configuration: ({ spec }, node) => [
+  configuration: (_instance, node) => [
     // A replica of nobody: it keeps its data, takes no write, and waits to be told what it is. Nobody listens on port 1.
     `replicaof ${node.address} 1`, `replica-announce-ip ${node.address}`, `replica-announce-port ${node.ports['service']}`,
-    ...copying(spec, node),
+    ...copying(node),
   ],
   roles({ endpoints, grants }, nodes) {
     const master = nodes.find((node) => node.id === grants['master']) ?? nodes[0]
@@ -33,7 +33,7 @@ export const ha: Topology = {
     try { return judge(ground, views) } finally { closeAll(views) }
   },
   arrange, choose, swap, promote, vacate,
-  resizes: ['replicas'],
+  resizes: ['replicas'], appends: true,
   async masters({ nodes, instance }, key) {
     return [{ node: nodes.find((node) => node.id === instance.grants['master'])!, replicas: nodes.length - 1, key }]
   },

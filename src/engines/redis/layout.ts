@@ -1,5 +1,6 @@
 /** What a Redis instance runs: its nodes and their configuration. Pure. */
-import { account, aclHash } from './client.ts'
+import { settingsOf } from './parameters.ts'
+import { usersOf } from './users.ts'
 import { startsWarm } from './warm.ts'
 import { topologyOf } from './topology.ts'
 import { listening, type Instance, type NodeRecord } from '../../core/instance.ts'
@@ -12,8 +13,6 @@ export interface RedisSecrets {
   customer(instance: Instance): string | null
 }
 
-/** Commands by which a customer could take the node away from the control plane. */
-const withheld = '-acl -debug -module -replicaof -slaveof -failover'
 /** SHUTDOWN writes the rest of the append-only file and ends; a larger one than this disk can take in 30 s is killed. */
 const graceMs = 30_000
 
@@ -29,25 +28,21 @@ export function layout(instance: Instance, nodes: readonly NodeRecord[], secrets
 }
 
 function configuration(instance: Instance, node: NodeRecord, secrets: RedisSecrets): string {
-  const { parameters, memoryBytes, shards, renamedCommands } = instance.spec
-  const password = secrets.customer(instance)
+  const { parameters, renamedCommands } = instance.spec
   return [
     `bind ${listening(node).address}`, `port ${listening(node).ports['service']}`,
-    // Protected mode refuses remote clients of a Redis without a password, which is what password-free access asks for.
-    `protected-mode ${password === null ? 'no' : 'yes'}`,
     'daemonize no', 'pidfile ""', 'logfile ""', 'dir data',
     // Redis would overwrite its command line and environment, by which people and tests find it.
     'set-proc-title no',
     // The control plane restarts it; a wish for an RDB on every stop would only slow that down.
     'save ""', 'databases 256',
     // With it on, Redis would not read the dump. Turned on once there is nothing left to catch up on.
-    `appendonly ${startsWarm(instance, node) ? 'no' : parameters['appendonly'] ?? 'yes'}`, `appendfsync ${parameters['appendfsync'] ?? 'everysec'}`,
+    `appendonly ${startsWarm(instance, node) ? 'no' : parameters['appendonly'] ?? 'yes'}`,
     'aof-use-rdb-preamble yes',
     ...topologyOf(instance.spec).configuration(instance, node),
-    `maxmemory ${Math.floor(memoryBytes / shards)}`, `maxmemory-policy ${parameters['maxmemory-policy'] ?? 'volatile-lru'}`,
+    ...[...settingsOf(instance)].map(([name, value]) => `${name} ${value}`),
     ...Object.entries(renamedCommands).map(([from, to]) => `rename-command ${from} ${to}`),
-    `user default on ${password === null ? 'nopass' : aclHash(password)} ~* &* +@all ${[withheld, topologyOf(instance.spec).withheld ?? ''].join(' ').trim()}`,
-    `user ${account} on ${aclHash(secrets.account(instance.id))} ~* &* +@all`,
+    ...usersOf(instance, secrets).map(([name, rules]) => `user ${name} ${rules.join(' ')}`),
     '',
   ].join('\n')
 }

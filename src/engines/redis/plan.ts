@@ -34,6 +34,7 @@ export function plan(instance: Instance, nodes: readonly NodeRecord[], { action,
       const next = masters.map(successor)
       return { nodes: [...each(masters, (node) => `${handsOver(node)} and becomes a replica`), ...each(replicas, (node) => next.includes(node) ? 'becomes the master, and takes the address of the instance' : 'follows the new master')], gap: handover, risk: noRisk }
     }
+    case 'configure': return { nodes: each(nodes, 'gets the new settings while it serves'), gap: nothing, risk: 'None: no node is restarted.' }
     case 'flush': return { nodes: each(nodes, 'every key removed, from memory and from its append-only file'), gap: { fromMs: 0, toMs: 10, why: 'The keys leave their databases at once; their memory is freed in the background.' }, risk: 'Every key of every database, for good: there is no backup.' }
     case 'delete': return { nodes: each(nodes, 'killed, and its folder removed'), gap: { fromMs: 0, toMs: null, why: 'Nobody answers from then on.' }, risk: 'Everything, for good: there is no backup.' }
     case 'extend': {

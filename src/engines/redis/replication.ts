@@ -1,18 +1,14 @@
 /** What every Redis that copies, or is copied from, is told. */
 import { account } from './client.ts'
-import type { NodeRecord, Spec } from '../../core/instance.ts'
-
-const mib = 1024 * 1024
+import type { NodeRecord } from '../../core/instance.ts'
 
 /** Lines of redis.conf. The password is no part of them: it is granted at run time. */
-export function copying(spec: Pick<Spec, 'memoryBytes'>, node: NodeRecord): readonly string[] {
+export function copying(node: NodeRecord): readonly string[] {
   return [
     `masteruser ${account}`,
     // Only an address of its own is one to come from.
     ...node.listen ? [] : [`bind-source-addr ${node.address}`],
     // The stock 5 s are for more replicas to join one transfer; here one waits for each.
     'repl-diskless-sync yes', 'repl-diskless-sync-delay 0',
-    // A replica that was away for a moment goes on where it was, instead of copying everything.
-    `repl-backlog-size ${Math.max(mib, Math.min(64 * mib, Math.floor(spec.memoryBytes / 16)))}`,
   ]
 }

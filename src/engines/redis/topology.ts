@@ -35,6 +35,8 @@ export interface Topology {
   roles?(instance: Instance, nodes: readonly NodeRecord[]): ReadonlyMap<string, Omit<NodeRole, 'priority'>>
   /** Which of its numbers may change while it serves; none when absent. */
   readonly resizes?: readonly ('replicas' | 'shards')[]
+  /** Its `arrange` turns append-only files on that are off and shall not be. */
+  readonly appends?: true
   /** The nodes that take writes, each with how many replicas must confirm that theirs are gone too, and a key that it may hold. */
   masters(ground: Ground, key: string): Promise<readonly { readonly node: NodeRecord; readonly replicas: number; readonly key: string }[]>
 }

@@ -1,0 +1,93 @@
+/** Makes the settings of servers that run what the spec says, without restarting one; each is asked again whether it is so. */
+import { checkpoint } from '../../core/checkpoint.ts'
+import { TerminalError } from '../../core/operation.ts'
+import { account, all } from './client.ts'
+import { closeAll, meetAll, type Seen } from './seen.ts'
+import { isSet, settingsOf } from './parameters.ts'
+import { topologyOf, type Ground } from './topology.ts'
+import { usersOf, type User } from './users.ts'
+import type { NodeHealth } from '../../core/engine.ts'
+import type { Instance, Spec } from '../../core/instance.ts'
+import type { RedisSecrets } from './layout.ts'
+
+type Settings = ReadonlyMap<string, string>
+
+/** Ok when every node has proven every setting; those that are down or silent keep it from being so, and no other from being set. */
+export async function configureAll(ground: Ground, before: Spec, secrets: RedisSecrets): Promise<NodeHealth> {
+  const { instance } = ground
+  const [wanted, former] = [settingsOf(instance), settingsOf({ ...instance, spec: before })]
+  const changed = new Set([...wanted.keys()].filter((name) => wanted.get(name) !== former.get(name)))
+  const users = usersOf(instance, secrets).filter(([name]) => name !== account)
+  const views = await meetAll(ground, {}, async () => ({}))
+  try {
+    const reasons = await Promise.all(views.map(async (view) => {
+      if (!view.session) return view.silence
+      await settle(view, wanted, changed)
+      await admit(view, users)
+      return append(view, instance, before)
+    }))
+    const reason = reasons.find((one) => one !== null)
+    return reason === undefined || reason === null ? { ok: true } : { ok: false, reason }
+  } finally { closeAll(views) }
+}
+
+async function settle(view: Seen, wanted: Settings, changed: ReadonlySet<string>): Promise<void> {
+  for (const name of differing(wanted, await said(view, wanted))) {
+    const value = wanted.get(name)!
+    try { await all(view.session!.redis, [['CONFIG', 'SET', name, value]]) } catch (error) {
+      if (!isFinal(error)) throw error
+      // A machine that has fewer files than maxclients asks for refused it at the start as well, and it is no part of this.
+      if (changed.has(name)) throw new TerminalError(`node ${view.node.ordinal} refuses ${name} ${value}: ${(error as Error).message}`)
+      continue
+    }
+    checkpoint('engine.configured')
+  }
+  const [other] = differing(wanted, await said(view, wanted)).filter((name) => changed.has(name))
+  if (other !== undefined) throw new TerminalError(`node ${view.node.ordinal} did not take ${other} ${wanted.get(other)}`)
+}
+
+/** One that is loading, or that a script keeps busy, says so, and can be asked again. */
+function isFinal(error: unknown): boolean { return (error as Error).name === 'ReplyError' && (error as Error).message.startsWith('ERR') }
+
+const differing = (wanted: Settings, now: Settings): string[] => [...wanted.keys()].filter((name) => !isSet(name, wanted.get(name)!, now.get(name)))
+
+async function said({ session }: Seen, wanted: Settings): Promise<Settings> {
+  const answers = await all(session!.redis, [...wanted.keys()].map((name) => ['CONFIG', 'GET', name])) as string[][]
+  return new Map(answers.filter((answer) => answer.length === 2).map(([name, value]) => [name!, value!]))
+}
+
+/** Connections that are open stay what they are: a new password is asked of those that come. */
+async function admit(view: Seen, users: readonly User[]): Promise<void> {
+  const { redis } = view.session!
+  for (const [name, rules] of users) {
+    if (await isAdmitted(view, [name, rules])) continue
+    await all(redis, [['ACL', 'SETUSER', name, 'reset', ...rules]])
+    checkpoint('engine.admitted')
+    if (!await isAdmitted(view, [name, rules])) throw new TerminalError(`node ${view.node.ordinal} did not take the rules of the user ${name}`)
+  }
+}
+
+async function isAdmitted({ session }: Seen, [name, rules]: User): Promise<boolean> {
+  const [answer] = await all(session!.redis, [['ACL', 'GETUSER', name]]) as [string[] | null]
+  if (!answer) return false
+  const fields = new Map(Array.from({ length: answer.length / 2 }, (_, n) => [answer[2 * n]!, answer[2 * n + 1] as unknown]))
+  const [flags, passwords, commands] = [fields.get('flags') as string[], fields.get('passwords') as string[], String(fields.get('commands')).split(' ')]
+  const hashes = rules.filter((rule) => rule.startsWith('#')).map((rule) => rule.slice(1))
+  return flags.includes('on') && flags.includes('nopass') === rules.includes('nopass')
+    && passwords.length === hashes.length && hashes.every((hash) => passwords.includes(hash)) && commands.includes('-@write') === rules.includes('-@write')
+}
+
+/** Turns append-only files off, and on where no role depends on how: there `arrange` does it. A sentence while one is being written. */
+async function append(view: Seen, { spec }: Instance, before: Spec): Promise<string | null> {
+  if (spec.parameters['appendonly'] === before.parameters['appendonly']) return null
+  const { redis } = view.session!
+  if (spec.parameters['appendonly'] === 'no') {
+    if (view.info('aof_enabled') === '1') await all(redis, [['CONFIG', 'SET', 'appendonly', 'no']])
+    return null
+  }
+  if (topologyOf(spec).appends) return null
+  if (view.info('aof_enabled') === '0') await all(redis, [['CONFIG', 'SET', 'appendonly', 'yes']])
+  else if (view.info('aof_rewrite_in_progress') === '0' && view.info('aof_rewrite_scheduled') === '0') return null
+  checkpoint('engine.appending')
+  return `node ${view.node.ordinal} is writing its append-only file`
+}

@@ -1,0 +1,26 @@
+/** Who may log in to a Redis, and what each may do. Pure. */
+import { account, aclHash } from './client.ts'
+import { isReadOnly } from './parameters.ts'
+import { topologyOf } from './topology.ts'
+import type { Instance } from '../../core/instance.ts'
+import type { RedisSecrets } from './layout.ts'
+
+/** Commands by which a customer could take the node away from the control plane. */
+const withheld = '-acl -debug -module -replicaof -slaveof -failover'
+
+/** A user's name and its rules, as redis.conf and ACL SETUSER take them. */
+export type User = readonly [name: string, rules: readonly string[]]
+
+/** What no customer may do, whoever it is. */
+function rulesOf(instance: Instance): string[] {
+  return ['~*', '&*', '+@all', ...withheld.split(' '), ...topologyOf(instance.spec).withheld?.split(' ') ?? [], ...isReadOnly(instance) ? ['-@write'] : []]
+}
+
+/** Customers' users first, and last the control plane's own, which never changes. */
+export function usersOf(instance: Instance, secrets: RedisSecrets): readonly User[] {
+  const password = secrets.customer(instance)
+  return [
+    ['default', ['on', password === null ? 'nopass' : aclHash(password), ...rulesOf(instance)]],
+    [account, ['on', aclHash(secrets.account(instance.id)), '~*', '&*', '+@all']],
+  ]
+}
