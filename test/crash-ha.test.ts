@@ -26,6 +26,7 @@ const samples: readonly { readonly scenario: Scenario; readonly points: readonly
   { scenario: named(redisHaScenarios, 'r2 soft_restart of much data'), points: [1 + random(16), 17 + random(16)] },
   { scenario: named(redisHaNodeScenarios, 'r2 soft_restart of much data'), points: [1 + random(32)], blow: nodeBlow('kill', (['master', 'next master'] as const)[random(2)]!) },
   { scenario: named(redisHaScenarios, 'r2 recovery of a killed master'), points: [1 + random(6)] },
+  { scenario: named(redisHaScenarios, 'r2 configure'), points: [2 + random(3)] },
   { scenario: named(redisHaScenarios, 'r2 flush'), points: [2 + random(3)] },
   { scenario: named(redisHaNodeScenarios, 'r2 soft_restart'), points: [8 + random(5)], blow: freezeControlPlane },
   { scenario: named(redisHaNodeScenarios, 'r3 soft_restart'), points: [1 + random(30)], blow: nodeBlow('kill', (['master', 'next master', 'last replica'] as const)[random(3)]!) },

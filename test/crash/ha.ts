@@ -135,9 +135,22 @@ const remove = (nodes: number): Scenario => ({
 
 const swap = (nodes: number): Scenario => scenario('swap', nodes, { act: (server, { id }) => server.dcs('POST', `/instances/${id}/swap`) })
 
+const configure = (nodes: number): Scenario => scenario('configure', nodes, {
+  act: (server, { id }) => server.dcs('PUT', `/instances/${id}/configs`, { redis_config: [{ param_name: 'repl-timeout', param_value: '61' }] }),
+  async after(server, ground, accepted) {
+    assert.deepEqual(ground.startsOf.map((_, n) => startsOf(server, ground.id, n)), ground.startsOf, 'a change of settings restarts nothing')
+    const said = await Promise.all(ground.doors.map(async (door) => {
+      const redis = client(door)
+      try { return (await redis.config('GET', 'repl-timeout') as string[])[1] } finally { redis.disconnect() }
+    }))
+    if (accepted) assert.deepEqual([...new Set(said)], ['61'])
+    assert.equal(new Set(said).size, 1, 'nodes differ')
+  },
+})
+
 /** Scenarios in which the control plane is hit. */
 export const redisHaScenarios: readonly Scenario[] = [
-  create(2), restart('restart', 2), restart('soft_restart', 2), swap(2), flush(2), recovery(2, 'master'), recovery(2, 'replica'), remove(2),
+  create(2), restart('restart', 2), restart('soft_restart', 2), swap(2), configure(2), flush(2), recovery(2, 'master'), recovery(2, 'replica'), remove(2),
   restart('soft_restart', 2, true), restart('soft_restart', 3), recovery(3, 'master'), resize('extend', 2, 3), resize('shrink', 3, 2),
 ]
 /** Those in which a node is hit. */

@@ -107,6 +107,22 @@ export const redisScenarios: readonly Scenario[] = [
   redisFlush('v2'),
   redisFlush('v1.0'),
   {
+    name: 'redis configure', service: 'dcs', prepare: redisGround,
+    act: (server, { id }) => server.dcs('PUT', `/instances/${id}/configs`, { redis_config: [{ param_name: 'timeout', param_value: '99' }, { param_name: 'master-read-only', param_value: 'yes' }] }),
+    async verify(server, ground, accepted) {
+      const instance = await server.running('dcs', ground.id)
+      assert.equal(nodePid(server.home, ground.id), ground.pid, 'a change of settings restarts nothing')
+      const { json } = await server.dcs('GET', `/instances/${ground.id}/configs`)
+      const [recorded, status] = [json.redis_config.find((one: any) => one.param_name === 'timeout').param_value, json.config_status]
+      const redis = client(instance)
+      const [, inForce] = await redis.config('GET', 'timeout') as string[]
+      const refused = await redis.set('x', '1').then(() => false, () => true)
+      redis.disconnect()
+      if (accepted) assert.equal(recorded, '99')
+      assert.deepEqual([status, inForce, refused], ['SUCCESS', recorded, recorded === '99'], 'what is recorded and what is in force differ')
+    },
+  },
+  {
     name: 'redis recovery', service: 'dcs', prepare: redisGround,
     async act(_server, { pid }) {
       // Nobody asks for it: the server dies by itself, and the observer is quick to see that.

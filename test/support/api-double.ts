@@ -122,6 +122,18 @@ export async function ground(): Promise<Ground> {
       one!.tasks.unshift(one!.open)
       return { id: wish.id, operation: one!.open }
     },
+    async change(wish) {
+      const one = inProject(wish.caller.projectId, wish.engine).find((each) => each.instance.id === wish.id)
+      const refusal = one ? refusalOf(wish.action, one.instance, one.open, { flush: false, swap: true }) : { kind: 'unknown' as const }
+      if (refusal) return { id: wish.id, refusal }
+      if (wish.dryRun) return { id: wish.id, plan: planFor(engines[wish.engine], one!.instance, viewOf(one!).nodes, { action: wish.action, joining: [], leaving: [] }) }
+      const { caller: _, ...rest } = wish
+      wishes.push(rest)
+      one!.open = operationOf(one!.instance, wish.action)
+      one!.tasks.unshift(one!.open)
+      return { id: wish.id, operation: one!.open }
+    },
+    parameters: (engine, of) => engines[engine].parameters?.(of) ?? [],
     async prefer(wish) {
       const one = inProject(wish.caller.projectId, wish.engine).find((each) => each.instance.id === wish.id)!
       const refusal = refusalOf('swap', one.instance, one.open, { flush: false, swap: true })
@@ -158,7 +170,7 @@ export async function ground(): Promise<Ground> {
     async tasks(project, engine, id, page) {
       const one = inProject(project, engine).find((each) => each.instance.id === id)
       if (!one) return null
-      const all = one.tasks.filter((task) => task.createdAt >= (page.from ?? 0) && task.createdAt <= (page.to ?? Infinity) && (page.id === undefined || task.id === page.id))
+      const all = one.tasks.filter((task) => task.createdAt >= (page.from ?? 0) && task.createdAt <= (page.to ?? Infinity) && (page.id === undefined || task.id === page.id) && (page.action === undefined || task.action === page.action))
       return { total: all.length, tasks: all.slice(page.offset, page.offset + page.limit).map((operation) => ({ operation, progress: null, nodes: {} })) }
     },
     async nodes(project, { engine, instanceId } = {}) {

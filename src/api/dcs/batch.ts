@@ -3,6 +3,7 @@ import { dcsRow, isRefused, refused, v1Row, type Refused } from './errors.ts'
 import { uuid, type Body } from '../json.ts'
 import { planBody } from '../plan.ts'
 import type { Answer } from '../../core/control-plane.ts'
+import type { Action } from '../../core/operation.ts'
 import type { Refusal } from '../../core/refusal.ts'
 
 export type BatchAction = 'restart' | 'soft_restart' | 'flush' | 'delete'
@@ -57,9 +58,11 @@ export function results(action: BatchAction, answers: readonly Answer[], ids: Id
 }
 
 const unknown = 'DCS.3022'
+/** What is being done while the instance is RUNNING, where DCS has a word of its own for that. */
+const busyCodes: Readonly<Partial<Record<Action, string>>> = { configure: 'DCS.4114' }
 
 /** DCS's code for a refusal. */
-export function refusalCode(action: BatchAction | 'swap' | 'resize', refusal: Refusal): string {
+export function refusalCode(action: BatchAction | 'swap' | 'resize' | 'configure', refusal: Refusal): string {
   if (refusal.kind === 'unknown') return unknown
   if (refusal.kind === 'quota') return 'DCS.4036'
   if (refusal.kind === 'unsupported') return { swap: 'DCS.4855', resize: 'DCS.4102' }[action as string] ?? 'DCS.4027'
@@ -67,6 +70,8 @@ export function refusalCode(action: BatchAction | 'swap' | 'resize', refusal: Re
   // DCS hides an instance as soon as its deletion is accepted.
   if (status === 'deleting') return unknown
   if (action === 'delete' && (status === 'creating' || status === 'restarting')) return 'DCS.4099'
+  const busy = refusal.kind === 'busy' && refusal.action ? busyCodes[refusal.action] : undefined
+  if (busy) return busy
   if (status === 'error') return refusal.kind === 'busy' ? 'DCS.4104' : 'DCS.4049'
   return { creating: 'DCS.4118', restarting: 'DCS.4111', flushing: 'DCS.4026', createfailed: 'DCS.4026', running: 'DCS.4026', unknown: 'DCS.4026', extending: 'DCS.4113' }[status]
 }

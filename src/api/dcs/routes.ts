@@ -1,4 +1,5 @@
 /** DCS: every route, area by area, and the envelope around what each answers. */
+import { configRows } from './configs.ts'
 import { topologyRows } from './topology.ts'
 import { catalogueRows, flavorRows } from './catalogue.ts'
 import { elsewhereRows } from './elsewhere.ts'
@@ -20,6 +21,7 @@ export const dcsRows: readonly Row[] = [
   ...flavorRows,
   ...topologyRows,
   ...resizeRows,
+  ...configRows,
   ...taskRows,
   ...projectRows,
   ...releaseRows,

@@ -111,4 +111,5 @@ function taskStatus({ finishedAt, startedAt, outcome }: Operation): string {
   return { done: 'SUCCESS', failed: 'FAILED', replaced: 'CANCELED', cancelled: 'CANCELED' }[outcome ?? 'done']
 }
 
-function moment(at: number): string { return new Date(at).toISOString() }
+/** RFC 3339, as all of DCS has its times. */
+export function moment(at: number): string { return new Date(at).toISOString() }

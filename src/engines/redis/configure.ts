@@ -20,13 +20,17 @@ export async function configureAll(ground: Ground, before: Spec, secrets: RedisS
   const users = usersOf(instance, secrets).filter(([name]) => name !== account)
   const views = await meetAll(ground, {}, async () => ({}))
   try {
-    const reasons = await Promise.all(views.map(async (view) => {
+    // All of them to the end: what is taken back after a refusal must not be overtaken by what is still being set.
+    const answers = await Promise.allSettled(views.map(async (view) => {
       if (!view.session) return view.silence
       await settle(view, wanted, changed)
       await admit(view, users)
       return append(view, instance, before)
     }))
-    const reason = reasons.find((one) => one !== null)
+    const failures = answers.flatMap((answer) => answer.status === 'rejected' ? [answer.reason as Error] : [])
+    const refusal = failures.find((error) => error instanceof TerminalError)
+    if (refusal) throw refusal
+    const reason = failures[0]?.message ?? answers.map((answer) => answer.status === 'fulfilled' ? answer.value : null).find((one) => one !== null)
     return reason === undefined || reason === null ? { ok: true } : { ok: false, reason }
   } finally { closeAll(views) }
 }

@@ -144,6 +144,12 @@ export function kubernetesRuntime(config: KubernetesConfig, contain: Readonly<Re
       } else await started(spec, undefined)
       checkpoint('runtime.launched')
     },
+    async renew(spec) {
+      const { cluster } = await grounded()
+      const found = await cluster.read('StatefulSet', nodeName(spec.software.name, spec.id))
+      // What wants a newer generation has newer files, or gets them with it.
+      if (found && generationOf(found) <= spec.generation) await cluster.put(files(spec, contain[spec.software.name](spec), await ownerOf(spec.software.name, spec.instanceId)))
+    },
     async inspect(instanceId, nodeIds) {
       const { cluster, attention } = await grounded()
       // Before it is asked: what happens from here on is not in the answer.
