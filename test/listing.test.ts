@@ -57,7 +57,7 @@ for (const database of databases) {
       open = await database.open()
       db = open.db
       let seed = 7
-      const pick = <T>(from: readonly T[]): T => { seed = (seed * 1_103_515_245 + 12_345) % 2 ** 31; return from[seed % from.length]! }
+      const pick = <T>(from: readonly T[]): T => { seed = (seed * 1_103_515_245 + 12_345) % 2 ** 31; return from[Math.floor(seed / 2 ** 31 * from.length)]! }
       for (let n = 0; n < 300; n += 1) all.push(made(n, pick))
       await transact(db, async (tx) => {
         await insertInstances(tx, all.map(({ instance }) => instance), all.map(({ node }) => node))

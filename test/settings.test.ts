@@ -95,7 +95,7 @@ describe('settings', { concurrency: false }, () => {
     const id = await server.createRedis('refuses', ha)
     await server.running('dcs', id)
     // A machine that has not so many files for it.
-    assert.equal(spawnSync('prlimit', ['--pid', String(nodePid(server.home, id, 1)), '--nofile=10500:10500']).status, 0)
+    assert.equal(spawnSync('sh', ['-c', `prlimit --pid ${nodePid(server.home, id, 1)} --nofile=10500:10500`]).status, 0)
     assert.equal((await put(id, item('maxclients', '15000'), item('timeout', '9'))).status, 204)
     assert.equal((await ended(id)).config_status, 'FAILURE')
     assert.deepEqual([await everywhere(id, 'maxclients'), await everywhere(id, 'timeout')], [['10000', '10000'], ['0', '0']])

@@ -82,7 +82,8 @@ async function doorsOf(server: Server, instance: any): Promise<Door[]> {
   return [...new Map(all.map((door) => [`${door.host}:${door.port}`, door])).values()]
 }
 
-async function withDoor<T>(door: Door, work: (redis: Redis) => Promise<T>): Promise<T | null> {
+/** Asks whoever listens there; null when nobody does. */
+export async function withDoor<T>(door: Door, work: (redis: Redis) => Promise<T>): Promise<T | null> {
   const redis = new Redis({ ...door, password, protocol: 2, lazyConnect: true, enableReadyCheck: false, retryStrategy: () => null, maxRetriesPerRequest: 0, connectTimeout: 500, commandTimeout: 2000, disableClientInfo: true })
   redis.on('error', () => {})
   try { await redis.connect(); return await work(redis) } catch { return null } finally { redis.disconnect() }

@@ -1,7 +1,7 @@
 /** What is done to a master with its replicas while four clients write, and what may happen in the middle of it. */
 import assert from 'node:assert/strict'
 import { existsSync } from 'node:fs'
-import { atMostOne, flavor, haGround, haGroundOf, intact, lost, oneWriter, rolesOf, sameData, startsOf, whole, type HaGround } from './ha-ground.ts'
+import { atMostOne, flavor, haGround, haGroundOf, intact, lost, oneWriter, rolesOf, sameData, startsOf, whole, withDoor, type HaGround } from './ha-ground.ts'
 import { client, isAlive, nodePid, redisBody, sleep, until, type Answer, type Server } from '../support/server.ts'
 import { once, type Ground, type Scenario } from './scenarios.ts'
 import type { Blow } from './sweep.ts'
@@ -136,14 +136,15 @@ const remove = (nodes: number): Scenario => ({
 const swap = (nodes: number): Scenario => scenario('swap', nodes, { act: (server, { id }) => server.dcs('POST', `/instances/${id}/swap`) })
 
 const configure = (nodes: number): Scenario => scenario('configure', nodes, {
-  act: (server, { id }) => server.dcs('PUT', `/instances/${id}/configs`, { redis_config: [{ param_name: 'repl-timeout', param_value: '61' }] }),
+  act(server, ground) {
+    // Another one at each point: the instance is the same.
+    ground.note = String(61 + Math.floor(Math.random() * 3000))
+    return server.dcs('PUT', `/instances/${ground.id}/configs`, { redis_config: [{ param_name: 'repl-timeout', param_value: ground.note }] })
+  },
   async after(server, ground, accepted) {
     assert.deepEqual(ground.startsOf.map((_, n) => startsOf(server, ground.id, n)), ground.startsOf, 'a change of settings restarts nothing')
-    const said = await Promise.all(ground.doors.map(async (door) => {
-      const redis = client(door)
-      try { return (await redis.config('GET', 'repl-timeout') as string[])[1] } finally { redis.disconnect() }
-    }))
-    if (accepted) assert.deepEqual([...new Set(said)], ['61'])
+    const said = (await Promise.all(ground.doors.map((door) => withDoor(door, async (redis) => (await redis.config('GET', 'repl-timeout') as string[])[1]!)))).filter((one) => one !== null)
+    if (accepted) assert.deepEqual([...new Set(said)], [ground.note])
     assert.equal(new Set(said).size, 1, 'nodes differ')
   },
 })
