@@ -1,7 +1,8 @@
 /** The use cases: create, submit, list, show. Each wish, its generation and its audit row are one transaction. */
 import { randomUUID } from 'node:crypto'
 import { appendAudit } from './store/audit.ts'
-import { bumpGenerations, openOperations, openOperationsOf, operationsOf, projectOperations, replaceRecoveries } from './store/operations.ts'
+import { bumpGenerations, openOperations, openOperationsOf, operationsOf, projectOperations, replaceOperations } from './store/operations.ts'
+import { backups } from './backups.ts'
 import { change } from './change.ts'
 import { changes } from './changes.ts'
 import { exceeds, holdings } from './holdings.ts'
@@ -17,6 +18,7 @@ import { snapshot, transact, type Database, type Tx } from './store/database.ts'
 import { actions } from './operations/actions.ts'
 import { refusalOf } from './core/refusal.ts'
 import { statusOf, type Status } from './core/status.ts'
+import type { Vault } from './core/backups.ts'
 import type { Addresses } from './core/addresses.ts'
 import type { Answer, Caller, ControlPlane, CreateRefusal, CreateWish, TaskView, View } from './core/control-plane.ts'
 import type { Engine, Facts } from './core/engine.ts'
@@ -32,6 +34,7 @@ export interface PlaneParts {
   readonly addresses: Readonly<Record<RuntimeName, Addresses>>
   /** Of new instances. */
   readonly runtime: RuntimeName
+  readonly vault: Vault
   readonly host: string
   /** Memory that this machine could give to new processes now, in bytes. */
   readonly available: () => number
@@ -39,7 +42,7 @@ export interface PlaneParts {
   readonly worker: Pick<Worker, 'nudge' | 'progress' | 'cancel'>
 }
 
-export function controlPlane({ db, engines, runtimes, addresses, runtime, host, available, seal, worker }: PlaneParts): ControlPlane {
+export function controlPlane({ db, engines, runtimes, addresses, runtime, vault, host, available, seal, worker }: PlaneParts): ControlPlane {
   /**
    * Addresses are looked for before the transaction, which awaits nothing else; whoever places takes turns so that two
    * never find the same. Another control plane of this host may, and the one whose commit comes later looks again.
@@ -114,8 +117,7 @@ export function controlPlane({ db, engines, runtimes, addresses, runtime, host, 
         const plans = new Map(wanted.map(({ instance }) => [instance.id, planFor(engines[engine], instance, nodes.get(instance.id) ?? [], { action, joining: [], leaving: [] })]))
         return ids.map((id): Answer => refusals.get(id) ?? { id, plan: plans.get(id)! })
       }
-      const recovering = wanted.filter((w) => open.get(w.instance.id)?.action === 'recover').map((w) => w.instance.id)
-      await replaceRecoveries(tx, recovering, now)
+      await replaceOperations(tx, wanted.flatMap((w) => open.has(w.instance.id) ? [w.instance.id] : []), now)
       const accepted = await openOperations(tx, wanted.map((w) => ({ id: w.id, instance: w.instance, action, generation: w.generation, actor: caller.userName, at: now, ...(memo ? { memo } : {}) })))
       const won = wanted.filter((w) => accepted.has(w.instance.id))
       if (actions[action].bumps) await bumpGenerations(tx, won.map((w) => w.instance.id), now)
@@ -176,6 +178,7 @@ export function controlPlane({ db, engines, runtimes, addresses, runtime, host, 
     parameters: (engine, of) => engines[engine].parameters?.(of) ?? [],
     ...changes({ db, engines, worker }),
     ...holdings({ db, taskView }),
+    backups: backups({ db, engines, runtimes, vault, host, nudge: worker.nudge }),
     async deleteFailed({ caller, engine, dryRun = false }) {
       const failed = (await views((tx) => projectInstances(tx, caller.projectId, engine))).filter((view) => view.status === 'createfailed')
       return failed.length === 0 ? [] : submit({ caller, engine, action: 'delete', ids: failed.map((view) => view.instance.id), dryRun })

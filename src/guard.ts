@@ -16,6 +16,7 @@ import { readSecrets } from './secrets.ts'
 import { registry } from './registry.ts'
 import { releaseAll } from './store/operations.ts'
 import { startObserver } from './operations/observer.ts'
+import { homeVault } from './vault.ts'
 import { startWorker } from './operations/worker.ts'
 
 /** A replica is promoted within milliseconds; the dead node's start and copy take as long as its data is large. */
@@ -46,7 +47,7 @@ async function work(db: Database, env: NodeJS.ProcessEnv): Promise<void> {
   if (!isShared(db)) await releaseAll(db)
   // The guard that runs this goes on; there must not be two of them.
   const { engines, runtimes } = registry({ ...config, guard: false }, readSecrets(config.home, config.masterKey))
-  const worker = startWorker({ db, engines, runtimes, owner, host, log })
+  const worker = startWorker({ db, engines, runtimes, vault: homeVault(config.home), owner, host, log })
   const observer = startObserver({ db, engines, runtimes, host, log, opened: worker.nudge })
   let asked = false
   process.once('SIGTERM', () => { asked = true })

@@ -19,7 +19,9 @@ import { ensureProject } from './store/projects.ts'
 import { ownAddresses, releaseBlocks, sharedAddress } from './runtimes/process/addresses.ts'
 import { clusterHost } from './core/instance.ts'
 import { registry } from './registry.ts'
+import { homeVault } from './vault.ts'
 import { startWorker } from './operations/worker.ts'
+import { startCalendar } from './calendar.ts'
 import { startObserver } from './operations/observer.ts'
 import { controlPlane } from './control-plane.ts'
 import { identityStore } from './identity.ts'
@@ -104,16 +106,19 @@ export async function serve(config: Config, log: Logger, down: (how: Config['onE
     : sharedAddress(config.nodes, ownPorts)
   const { engines, runtimes, addresses } = registry(config, secrets)
   const metrics = meter({ db, engines, runtimes, host })
-  const worker = startWorker({ db, engines, runtimes, owner, host, log, ended: metrics.ended })
+  const vault = homeVault(config.home)
+  const worker = startWorker({ db, engines, runtimes, vault, owner, host, log, ended: metrics.ended })
   const observer = startObserver({ db, engines, runtimes, host, log, opened: worker.nudge })
   runtimes.process.onExit(observer.nudge)
   runtimes.kubernetes.onChange(observer.nudge)
   const rotating = setInterval(() => runtimes.process.rotateLogs(), rotateEveryMs)
-  const plane = controlPlane({ db, engines, runtimes, addresses: addresses(own), runtime: config.runtime, host, available: freemem, seal: secrets.seal, worker })
+  const plane = controlPlane({ db, engines, runtimes, addresses: addresses(own), runtime: config.runtime, vault, host, available: freemem, seal: secrets.seal, worker })
+
+  const calendar = startCalendar({ db, host, backups: plane.backups, vault, log })
 
   async function stopWork(): Promise<void> {
     clearInterval(rotating)
-    await Promise.all([observer.stop(), worker.stop()])
+    await Promise.all([calendar.stop(), observer.stop(), worker.stop()])
   }
   async function close(): Promise<void> {
     own.close()

@@ -16,7 +16,7 @@ import type { Config } from './config.ts'
 import type { Tables } from './store/tables.ts'
 
 /** In the order of the file. Control planes are not state. */
-const tables = ['settings', 'projects', 'instances', 'nodes', 'addresses', 'operations', 'audit'] as const satisfies readonly (keyof Tables)[]
+const tables = ['settings', 'projects', 'instances', 'nodes', 'addresses', 'operations', 'backups', 'restores', 'audit'] as const satisfies readonly (keyof Tables)[]
 type Moved = typeof tables[number]
 /** Rows of one statement: SQLite and PostgreSQL both take some 30,000 values. */
 const together = 500

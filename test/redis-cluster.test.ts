@@ -1,4 +1,5 @@
 /** Redis Cluster on real Redis servers, through the external contract: what its clients see while it is changed, and while nodes and control planes die. */
+import { homeVault } from '../src/vault.ts'
 import assert from 'node:assert/strict'
 import { rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -147,11 +148,11 @@ test('replicas are added and taken away while it serves; taking whole shards awa
   /** What a worker does with an operation, without its database. */
   const perform = async (action: Action, first: Memo = {}) => {
     let memo = first
-    const step = actions[action].step({ engine, runtime: ground.runtime, scratch: new Map() })
+    const step = actions[action].step({ engine, runtime: ground.runtime, vault: homeVault('/nowhere'), scratch: new Map() })
     await until(`${action} to be done`, async () => {
       const result = await step({
         instance, nodes, operation: { id: 'o', action, memo } as Operation, signal: new AbortController().signal, cancelled: false, progress() {},
-        async remember(next) { memo = next }, async grant(grants) { instance = { ...instance, grants } }, async place() {},
+        async remember(next) { memo = next }, async grant(grants) { instance = { ...instance, grants } }, async place() {}, async copied() { return [] },
       }).catch((error) => { throw new Fatal((error as Error).message) })
       return result === 'done'
     }, 30_000, 10)

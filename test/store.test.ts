@@ -5,7 +5,7 @@ import { after, before, describe, test } from 'node:test'
 import { appendAudit } from '../src/store/audit.ts'
 import { transact, type Database } from '../src/store/database.ts'
 import { insertInstances, instancesByIds, projectInstances, takenAddresses } from '../src/store/instances.ts'
-import { bumpGenerations, claim, heldOf, openOperations, openOperationsOf, releaseAll, remember, renew, replaceRecoveries, settle } from '../src/store/operations.ts'
+import { bumpGenerations, claim, heldOf, openOperations, openOperationsOf, releaseAll, remember, renew, replaceOperations, settle } from '../src/store/operations.ts'
 import { createProject, ensureProject, listProjects } from '../src/store/projects.ts'
 import { databases, type TestDatabase } from './support/matrix.ts'
 import type { Action, Operation } from '../src/core/operation.ts'
@@ -126,7 +126,7 @@ for (const database of databases) {
       const [recovering, restarting] = [await make(), await make()]
       await wish(recovering, 'recover')
       await wish(restarting, 'restart')
-      await transact(db, (tx) => replaceRecoveries(tx, [recovering.id, restarting.id], 1))
+      await transact(db, (tx) => replaceOperations(tx, [recovering.id, restarting.id], 1))
       assert.notEqual(await wish(recovering), null)
       assert.equal(await wish(restarting), null)
     })

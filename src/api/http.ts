@@ -21,7 +21,7 @@ export interface Reply {
   readonly status: number
   /** Sent as JSON; absent: no body at all. */
   readonly body?: unknown
-  /** Sent as plain text, as it comes, instead of a body. */
+  /** Sent as it comes, instead of a body; as plain text, unless its type is among the headers. */
   readonly stream?: Readable
   /** Sent as it is, instead of a body; its type is among the headers. */
   readonly text?: string

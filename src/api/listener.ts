@@ -128,7 +128,7 @@ const empty = Buffer.alloc(0)
 function send(reply: FastifyReply, requestId: string, answer: Reply): FastifyReply {
   reply.code(answer.status).header('x-request-id', requestId)
   if (answer.headers) reply.headers(answer.headers)
-  if (answer.stream) return reply.header('content-type', 'text/plain; charset=utf-8').send(answer.stream)
+  if (answer.stream) return (reply.hasHeader('content-type') ? reply : reply.header('content-type', 'text/plain; charset=utf-8')).send(answer.stream)
   if (answer.text !== undefined) return reply.send(answer.text)
   if (answer.body === undefined) return reply.send()
   return reply.header('content-type', 'application/json').send(JSON.stringify(answer.body))

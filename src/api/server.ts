@@ -1,10 +1,12 @@
 /** Opens one listener for each service. */
+import { createHmac } from 'node:crypto'
 import type { FastifyInstance } from 'fastify'
 import type { Server as SecureServer } from 'node:https'
 import { consoleService } from './console/routes.ts'
 import { dcsService } from './dcs/routes.ts'
 import { dmsService } from './dms/routes.ts'
 import { iamService } from './iam/routes.ts'
+import { signedLinks } from './links.ts'
 import { serviceApp } from './listener.ts'
 import { readPair, watchPair } from './tls.ts'
 import type { Config } from '../config.ts'
@@ -47,7 +49,7 @@ export async function listen({ config, plane, identity, tokenKey, log, ready, do
   let open = false
   const services: Readonly<Record<keyof Urls, Service>> = {
     iam: iamService({ identity, tokenKey, now, urls, region: config.identity.region }),
-    dcs: dcsService(plane, { region: config.identity.region, url: urls.dcs }),
+    dcs: dcsService(plane, { region: config.identity.region, url: urls.dcs, links: signedLinks(urls.dcs, createHmac('sha256', tokenKey).update('links').digest(), now) }),
     dms: dmsService(plane),
     console: consoleService({ plane, urls, ready: () => open && (ready?.() ?? true), down, ...(metrics ? { metrics: { ...metrics, token: config.metricsToken } } : {}) }),
   }

@@ -2,6 +2,7 @@
 import type { Attributes, EngineName, Instance, NodeRecord, Spec, Tag } from './instance.ts'
 import type { Action, Change, Memo, Operation } from './operation.ts'
 import type { Facts, NodeRole, Parameter } from './engine.ts'
+import type { Backups } from './backups.ts'
 import type { Plan } from './plan.ts'
 import type { Refusal } from './refusal.ts'
 import type { Status } from './status.ts'
@@ -114,10 +115,11 @@ export interface NodeView {
 export interface TaskView { readonly operation: Operation; /** Where a running one stands, for people. */ readonly progress: string | null; /** The same for single nodes, by node id. */ readonly nodes: Readonly<Record<string, string>> }
 
 export interface ControlPlane {
+  readonly backups: Backups
   /** Accepts the creation of every name, each `creating` when this returns; or of none. */
   create(wish: CreateWish): Promise<View[] | CreateRefusal>
   /** One answer an id, in the caller's order; the accepted ones are committed when this returns. Ids are lower-case UUIDs without repeats. */
-  submit(wish: { readonly caller: Caller; readonly engine: EngineName; readonly action: Exclude<Action, 'create' | 'recover' | 'extend' | 'shrink' | Change>; readonly memo?: Memo; readonly ids: readonly string[]; /** The same checks, and a plan in place of what it would do. */ readonly dryRun?: boolean }): Promise<Answer[]>
+  submit(wish: { readonly caller: Caller; readonly engine: EngineName; readonly action: Exclude<Action, 'create' | 'recover' | 'extend' | 'shrink' | 'backup' | 'restore' | Change>; readonly memo?: Memo; readonly ids: readonly string[]; /** The same checks, and a plan in place of what it would do. */ readonly dryRun?: boolean }): Promise<Answer[]>
   /** Deletes every instance of the project and engine whose creation failed. */
   deleteFailed(wish: { readonly caller: Caller; readonly engine: EngineName; readonly dryRun?: boolean }): Promise<Answer[]>
   /** More or fewer nodes; committed when this returns. A sentence when there is no room for them. */

@@ -2,6 +2,7 @@
 import type { Endpoint, EngineName, Grants, Instance, NodeRecord, RuntimeName, Spec } from './instance.ts'
 import type { Plan, PlannedWish } from './plan.ts'
 import type { NodeSpec, NodeState } from './runtime.ts'
+import type { BackupFile, BackupFormat } from './backups.ts'
 
 /** What a node is for, by what was granted. */
 export interface NodeRole {
@@ -29,6 +30,27 @@ export interface Facts {
 }
 
 export interface NodeHealth { readonly ok: boolean; /** One sentence when not ok. */ readonly reason?: string }
+
+/** A file of a backup, and where a node starts from it: a path in the node's folder. */
+export interface Seed { readonly file: BackupFile; readonly path: string }
+
+/** How an engine's data is copied and put back. */
+export interface EngineBackups {
+  /** Pure: why there are none of this instance, whatever its state; null: there are. */
+  unbackable(instance: Instance): string | null
+  /** Writes all that the instance has into an empty folder, each part as of one instant, while it serves. Throws when it did not come whole. */
+  take(world: World, folder: string, how: { readonly format: BackupFormat; readonly signal: AbortSignal }): Promise<readonly BackupFile[]>
+  /** Pure: why these files cannot be loaded into the instance as it is; null: nothing on record says so. */
+  unrestorable(instance: Instance, files: readonly BackupFile[]): string | null
+  /** By node id, what the node will start from when its data is in this folder; or why these files cannot be loaded. */
+  seeds(world: World, files: readonly BackupFile[], folder: string): Promise<ReadonlyMap<string, Seed> | string>
+  /** Pure: the folder in which the nodes have their data, by its path in theirs. */
+  folder(instance: Instance): string
+  /** Pure: the grants under which the nodes start from the data in this folder. */
+  on(grants: Grants, folder: string): Grants
+  /** Pure: the paths of all data in this folder. */
+  contents(folder: string): readonly string[]
+}
 
 /** An instance as it is found now, and the little that an engine may do to it besides talking to its servers. */
 export interface World {
@@ -136,6 +158,8 @@ export interface Engine {
   forgetFlush?(world: World, key: string): Promise<void>
   /** What its servers say of themselves now; throws when they do not all answer. Absent: nobody asks. */
   facts?(instance: Instance, nodes: readonly NodeRecord[], states: readonly NodeState[]): Promise<Facts>
+  /** Absent: there are no backups. */
+  readonly backups?: EngineBackups
   /** The version of the runtime's software that an instance of this version runs on; null when that cannot stand in for it. Throws when there is none, or it cannot be known. */
   runsOn(version: string, runtime: RuntimeName): Promise<string | null>
 }

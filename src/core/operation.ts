@@ -1,8 +1,9 @@
 /** The durable record of one wish, and the function that makes it true. */
 import type { Attributes, Grants, Instance, NodeRecord, Spec } from './instance.ts'
+import type { BackupFile } from './backups.ts'
 import type { Provision } from './runtime.ts'
 
-export type Action = 'create' | 'restart' | 'soft_restart' | 'flush' | 'delete' | 'recover' | 'swap' | 'extend' | 'shrink' | Change
+export type Action = 'create' | 'restart' | 'soft_restart' | 'flush' | 'delete' | 'recover' | 'swap' | 'extend' | 'shrink' | 'backup' | 'restore' | Change
 
 /** What changes the settings of an instance that goes on serving. */
 export type Change = 'configure'
@@ -58,6 +59,8 @@ export interface StepContext {
   remember(memo: Memo): Promise<void>
   /** Writes the engine's grants durably, fenced by the lease like `remember`. */
   grant(grants: Grants): Promise<void>
+  /** Records the files of a backup, fenced like these; answers the backups that had to make room. */
+  copied(files: readonly BackupFile[]): Promise<readonly string[]>
   /** Writes the addresses that a runtime has found, fenced like these. */
   place(found: Provision): Promise<void>
 }

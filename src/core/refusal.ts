@@ -14,7 +14,7 @@ export type Refusal =
   /** The project may not have that much memory. */
   | { readonly kind: 'quota'; readonly reason: string }
 
-/** In which states, with nothing open, an action may start. A recovery that it replaces counts as `running`. */
+/** In which states, with nothing open, an action may start. What it replaces counts as `running`. */
 const allowedIn: Readonly<Record<Exclude<Action, 'create' | 'recover'>, readonly Status[]>> = {
   restart: ['running', 'error'],
   soft_restart: ['running', 'error'],
@@ -24,17 +24,20 @@ const allowedIn: Readonly<Record<Exclude<Action, 'create' | 'recover'>, readonly
   extend: ['running'],
   shrink: ['running'],
   configure: ['running'],
+  backup: ['running'],
+  restore: ['running'],
 }
 
-const replacesRecovery: readonly Action[] = ['restart', 'soft_restart', 'flush', 'delete']
+/** What a wish takes the place of: a recovery, for it does that as well, and a restart also of a backup, which then is none. */
+const replaces: Readonly<Partial<Record<Action, readonly Action[]>>> = { restart: ['recover', 'backup'], soft_restart: ['recover', 'backup'], flush: ['recover'], delete: ['recover'] }
 
 export function refusalOf(
   action: keyof typeof allowedIn, instance: Instance, open: Operation | null, can: { readonly flush: boolean; readonly swap: boolean },
 ): Refusal | null {
   if (action === 'flush' && !can.flush) return { kind: 'unsupported', reason: `Redis ${instance.version} cannot be flushed through the API; 4.0 and later can` }
   if (action === 'swap' && !can.swap) return { kind: 'unsupported', reason: 'an instance without replicas has nobody to swap roles with' }
-  // A person's wish takes a recovery's place, but nothing is changed about an instance that is being brought back.
-  const replaceable = open?.action === 'recover' && replacesRecovery.includes(action)
+  // Nothing else is changed about an instance that is being brought back.
+  const replaceable = open !== null && (replaces[action]?.includes(open.action) ?? false)
   if (open && !replaceable) return { kind: 'busy', status: statusOf(instance, open), action: open.action }
   const status = replaceable ? 'running' : statusOf(instance, null)
   return allowedIn[action].includes(status) ? null : { kind: 'state', status }

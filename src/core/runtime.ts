@@ -10,6 +10,8 @@ export interface NodeSpec {
   readonly env: Readonly<Record<string, string>>
   /** Written before each start, mode 0600; path relative to the node's directory. */
   readonly files: Readonly<Record<string, string>>
+  /** Made before a start where they are missing, besides `data`; paths like those of files. */
+  readonly folders?: readonly string[]
   readonly address: string
   readonly ports: Readonly<Record<string, number>>
   readonly listen?: Listening
@@ -66,8 +68,10 @@ export interface Runtime {
   stop(instanceId: string, nodeIds: readonly string[], graceMs: number): Promise<void>
   /** Stops the processes and removes their data; `all`: of every node that was ever of this instance. Absent is fine. */
   remove(instanceId: string, nodeIds: readonly string[], how: { readonly all: boolean }): Promise<void>
-  /** Removes one file of a node, path relative to its directory. Absent is fine. */
+  /** Removes one file of a node, or a folder with all that is in it, path relative to its directory. Absent is fine. */
   discard(nodeId: string, path: string): Promise<void>
+  /** Copies a file of this machine into a node's directory, on to the disk; it is there whole or not at all. Absent: a node's files cannot be reached. */
+  put?(nodeId: string, path: string, source: string): Promise<void>
   /**
    * Finds addresses for what has none, and puts back what stands for an instance besides its nodes. Changes no address that
    * is known. Absent: addresses are known from the beginning.

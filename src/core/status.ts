@@ -2,7 +2,7 @@
 import type { Instance } from './instance.ts'
 import type { Action, Operation } from './operation.ts'
 
-export type Status = 'creating' | 'createfailed' | 'running' | 'error' | 'restarting' | 'flushing' | 'deleting' | 'extending'
+export type Status = 'creating' | 'createfailed' | 'running' | 'error' | 'restarting' | 'flushing' | 'deleting' | 'extending' | 'restoring'
   /** Nothing is being done, and nobody was heard of from the host that runs it: it may well be running. */
   | 'unknown'
 
@@ -11,6 +11,7 @@ const during: Readonly<Record<Action, Status>> = {
   // In the background, says the document: the instance goes on serving.
   swap: 'running', configure: 'running',
   extend: 'extending', shrink: 'extending',
+  backup: 'running', restore: 'restoring',
 }
 
 /** The unfinished operations under which an instance has this status. */

@@ -1,11 +1,14 @@
 /** The table of what can be done: one row an action. */
 import { configure } from './configure.ts'
 import { converge } from './converge.ts'
+import { backup } from './backup.ts'
+import { restore } from './restore.ts'
 import { flush } from './flush.ts'
 import { remove } from './remove.ts'
 import { shrink } from './shrink.ts'
 import { swap } from './swap.ts'
 import type { Engine } from '../core/engine.ts'
+import type { Vault } from '../core/backups.ts'
 import type { Action, Step } from '../core/operation.ts'
 import type { Runtime } from '../core/runtime.ts'
 
@@ -13,6 +16,7 @@ import type { Runtime } from '../core/runtime.ts'
 export interface Parts {
   readonly engine: Engine
   readonly runtime: Runtime
+  readonly vault: Vault
   /** Counters of this run of the operation; forgotten with the process. */
   readonly scratch: Map<string, number>
 }
@@ -46,5 +50,7 @@ export const actions: Readonly<Record<Action, ActionRow>> = {
   shrink: { step: shrink, bumps: false, deadlineMs: 30 * minute, failures: 10 },
   configure: { step: configure, bumps: false, deadlineMs: 10 * minute, failures: 10 },
   flush: { step: flush, bumps: false, deadlineMs: 10 * minute, failures: 10 },
+  backup: { step: backup, bumps: false, deadlineMs: 60 * minute, failures: 10 },
+  restore: { step: restore, bumps: false, deadlineMs: 45 * minute, failures: 10 },
   delete: { step: remove, bumps: false, deadlineMs: 10 * minute, failures: Infinity },
 }

@@ -13,6 +13,7 @@ export function planFor(engine: Engine, instance: Instance, nodes: readonly Node
 const whats: Readonly<Record<PlannedWish['action'], string>> = {
   restart: 'stopped, all at once, and started again', soft_restart: 'stopped and started when its turn comes', flush: 'emptied',
   delete: 'killed, and its folder removed', swap: 'hands its role over, or takes one', configure: 'gets the new settings while it serves', extend: 'goes on serving', shrink: 'goes on serving',
+  backup: 'goes on serving', restore: 'stopped, and started with the data of the backup',
 }
 
 function generalPlan(engine: Engine, instance: Instance, nodes: readonly NodeRecord[], { action, joining, leaving }: PlannedWish): Plan {
@@ -26,7 +27,7 @@ function generalPlan(engine: Engine, instance: Instance, nodes: readonly NodeRec
       ...nodes.filter((node) => !going.includes(node)).map((node) => ({ ...of(node), what: whats[action] })),
     ],
     gap: gapOf(engine, instance, nodes, action),
-    risk: { flush: 'Everything that is stored, for good: there is no backup.', delete: 'Everything, for good: there is no backup.' }[action as string] ?? 'None: what the nodes have on disk stays.',
+    risk: { flush: 'Everything that is stored, for good: there is no backup.', delete: 'Everything, for good: there is no backup.', restore: 'Everything that was written since the backup, for good.' }[action as string] ?? 'None: what the nodes have on disk stays.',
   }
 }
 

@@ -1,6 +1,7 @@
 /** Takes accepted operations, calls their steps until they are done, and settles them. */
 import { actions } from './actions.ts'
 import { claim, giveUp, grant, heldOf, letGo, place, remember, renew, settle, type Settlement } from '../store/operations.ts'
+import { recordFiles } from '../store/backups.ts'
 import { instancesByIds, nodesOf } from '../store/instances.ts'
 import { leavingNodes } from './shrink.ts'
 import { fenced } from '../core/fence.ts'
@@ -8,6 +9,7 @@ import { reporter } from './outages.ts'
 import { isUnavailable } from '../core/unavailable.ts'
 import { isAway } from '../core/away.ts'
 import { TerminalError, type Operation, type StepContext } from '../core/operation.ts'
+import type { Vault } from '../core/backups.ts'
 import type { Database } from '../store/database.ts'
 import type { Engine } from '../core/engine.ts'
 import type { EngineName, Instance, NodeRecord, RuntimeName } from '../core/instance.ts'
@@ -29,6 +31,7 @@ export interface WorkerParts {
   readonly db: Database
   readonly engines: Readonly<Record<EngineName, Engine>>
   readonly runtimes: Readonly<Record<RuntimeName, Runtime>>
+  readonly vault: Vault
   /** Names this process among all that ever shared the database. */
   readonly owner: string
   /** The host whose nodes it may touch. */
@@ -64,7 +67,7 @@ const awayMs = 1000
 /** After a step threw: soon again, then ever later. */
 const retryMs = [50, 200, 1000, 3000]
 
-export function startWorker({ db, engines, runtimes, owner, host, log, ended }: WorkerParts): Worker {
+export function startWorker({ db, engines, runtimes, vault, owner, host, log, ended }: WorkerParts): Worker {
   const running = new Map<string, Run>()
   /** The latest run of each instance: two never work on the same nodes at once. */
   const serial = new Map<string, Run>()
@@ -107,7 +110,7 @@ export function startWorker({ db, engines, runtimes, owner, host, log, ended }: 
   async function perform(operation: Operation, instance: Instance, recorded: readonly NodeRecord[], run: Run): Promise<void> {
     const row = actions[operation.action]
     const runtime = runtimes[instance.runtime]
-    const step = row.step({ engine: engines[instance.engine], runtime, scratch: new Map() })
+    const step = row.step({ engine: engines[instance.engine], runtime, vault, scratch: new Map() })
     // Not the wall clock: a machine that sets it must not fail what is under way.
     const deadline = performance.now() + row.deadlineMs
     let current = operation
@@ -122,6 +125,7 @@ export function startWorker({ db, engines, runtimes, owner, host, log, ended }: 
       },
       async remember(memo) { await remember(db, owner, operation.id, memo); current = { ...current, memo } },
       async grant(grants) { await grant(db, owner, operation, grants); granted = { ...granted, grants } },
+      async copied(files) { return recordFiles(db, owner, host, operation, files) },
       async place(found) { await place(db, owner, operation, found); granted = { ...granted, endpoints: found.endpoints }; nodes = found.nodes },
     })
     for (let failures = 0; !run.abort.signal.aborted && !stopping;) {

@@ -118,6 +118,12 @@ export async function hostInstances(db: Reader, ...hosts: string[]): Promise<Ins
   return (await db.selectFrom('instances').selectAll().where('host', 'in', hosts).execute()).map(instanceOf)
 }
 
+/** Those of this host, or of the cluster, whose backups are made by a plan; ten thousand without one are not read. */
+export async function plannedInstances(db: Reader, host: string): Promise<Instance[]> {
+  const rows = await db.selectFrom('instances').selectAll().where('host', 'in', [host, clusterHost]).where('ready_at', 'is not', null).where('attributes', 'like', '%"backupPolicy":{%"type":"auto"%').execute()
+  return rows.map(instanceOf)
+}
+
 /** Those of this host, or of the cluster, that were created and that no operation is working on: the ones nobody looks after. */
 export async function settledInstances(db: Reader, host: string, runtime: RuntimeName): Promise<Instance[]> {
   const open = db.selectFrom('operations').select('instance_id').where('finished_at', 'is', null)

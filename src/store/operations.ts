@@ -1,5 +1,6 @@
 /** Operations: accepted, leased, remembered, settled. Every write of a worker is fenced by its lease. */
 import { deleteInstances, deleteNodes, lockInstances } from './instances.ts'
+import { deleteCopies, endCopies } from './backups.ts'
 import { appendAudit } from './audit.ts'
 import { insertMany, skipLocked, transact, type Database, type Tx } from './database.ts'
 import { clusterHost } from '../core/instance.ts'
@@ -28,11 +29,12 @@ export async function openOperations(tx: Tx, operations: readonly NewOperation[]
   return new Set(inserted.map((row) => row.instance_id))
 }
 
-/** Ends recoveries that a person's wish takes the place of. Their leases stay until their workers have let go of the nodes. */
-export async function replaceRecoveries(tx: Tx, instanceIds: readonly string[], now: number): Promise<void> {
+/** Ends recoveries and backups that a person's wish takes the place of. Their leases stay until their workers have let go of the nodes. */
+export async function replaceOperations(tx: Tx, instanceIds: readonly string[], now: number): Promise<void> {
   if (instanceIds.length === 0) return
-  await tx.updateTable('operations').set({ finished_at: now, outcome: 'replaced' })
-    .where('instance_id', 'in', instanceIds).where('action', '=', 'recover').where('finished_at', 'is', null).execute()
+  const ended = await tx.updateTable('operations').set({ finished_at: now, outcome: 'replaced' })
+    .where('instance_id', 'in', instanceIds).where('action', 'in', ['recover', 'backup']).where('finished_at', 'is', null).returning('id').execute()
+  await endCopies(tx, ended.map(({ id }) => ({ operationId: id, outcome: 'replaced', cause: 'a restart took its place' })), now)
 }
 
 export async function openOperationsOf(db: Database | Tx, instanceIds: readonly string[]): Promise<Map<string, Operation>> {
@@ -194,9 +196,11 @@ export async function settle(db: Database, owner: string, settlements: readonly 
     }
     for (const { operation, well } of ended) if (well) await restoreSpec(tx, operation)
     for (const { operation, floor } of ended) if (floor !== undefined) await tx.updateTable('instances').set({ floor }).where('id', '=', operation.instanceId).execute()
+    const copies = ended.filter((s) => s.operation.action === 'backup' || s.operation.action === 'restore')
+    await endCopies(tx, copies.map(({ operation, outcome, cause }) => ({ operationId: operation.id, outcome, cause })), now)
     await deleteNodes(tx, ended.filter((s) => s.outcome === 'done').flatMap((s) => s.gone ?? []))
     const deleted = ended.filter((s) => s.outcome === 'done' && s.operation.action === 'delete').map((s) => s.operation.instanceId)
-    if (deleted.length > 0) await deleteInstances(tx, deleted)
+    if (deleted.length > 0) { await deleteInstances(tx, deleted); await deleteCopies(tx, deleted) }
     await appendAudit(tx, ended.map(({ operation, outcome, cause }) => ({
       at: now, actor: 'sluice', projectId: operation.projectId, action: `${operation.action}.${outcome}`, instanceId: operation.instanceId, operationId: operation.id, detail: cause ?? '',
     })))

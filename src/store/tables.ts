@@ -3,6 +3,8 @@ import type { Action, Outcome } from '../core/operation.ts'
 import type { EngineName, Health, RuntimeName } from '../core/instance.ts'
 
 export interface Tables {
+  backups: BackupRow
+  restores: RestoreRow
   instances: InstanceRow
   nodes: NodeRow
   addresses: AddressRow
@@ -37,6 +39,18 @@ export interface OperationRow {
 export interface AuditRow {
   sequence: number; at: number; actor: string; project_id: string; action: string; instance_id: string; operation_id: string; detail: string
   hash: string
+}
+
+/** Files are JSON; `due_at` is of a schedule, and `attempts` how often that was tried. */
+export interface BackupRow {
+  id: string; instance_id: string; project_id: string; name: string; kind: 'manual' | 'auto'; format: 'rdb' | 'aof'; remark: string | null
+  operation_id: string; host: string; files: string | null; outcome: Outcome | null; cause: string | null; due_at: number | null; attempts: number
+  created_at: number; finished_at: number | null
+}
+
+export interface RestoreRow {
+  id: string; instance_id: string; project_id: string; name: string; remark: string | null; backup_id: string; backup_name: string; backup_remark: string | null
+  operation_id: string; outcome: Outcome | null; cause: string | null; created_at: number; finished_at: number | null
 }
 
 export interface ProjectRow { id: string; name: string; domain: string; created_at: number }

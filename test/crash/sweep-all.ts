@@ -7,6 +7,7 @@ import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { backupScenarios } from './backup.ts'
 import { redisClusterScenarios } from './cluster.ts'
 import { growBlow, growSteps, growTurns, growVictims, redisClusterGrows } from './cluster-grow.ts'
 import { freezeControlPlane, nodeBlow, redisHaNodeScenarios, redisHaScenarios } from './ha.ts'
@@ -18,7 +19,7 @@ import { sweep, type Blow, type Point } from './sweep.ts'
 interface Row { readonly scenarios: readonly Scenario[]; readonly blow?: Blow; readonly every?: number; readonly only?: readonly number[] }
 const rows: readonly Row[] = [
   // The control plane is killed.
-  { scenarios: redisScenarios }, { scenarios: kafkaScenarios }, { scenarios: redisHaScenarios }, { scenarios: redisClusterScenarios }, { scenarios: kafkaClusterScenarios },
+  { scenarios: redisScenarios }, { scenarios: kafkaScenarios }, { scenarios: redisHaScenarios }, { scenarios: redisClusterScenarios }, { scenarios: kafkaClusterScenarios }, { scenarios: backupScenarios },
   { scenarios: redisHaNodeScenarios, blow: freezeControlPlane },
   // A node is hit.
   { scenarios: redisHaNodeScenarios, blow: nodeBlow('kill', 'master') }, { scenarios: redisHaNodeScenarios, blow: nodeBlow('kill', 'next master') },

@@ -70,6 +70,12 @@ export async function ground(): Promise<Ground> {
   const inProject = (project: string, engine: EngineName) => [...instances.values()].filter((one) => one.instance.projectId === project && one.instance.engine === engine)
 
   const plane: ControlPlane = {
+    // What really happens to backups is seen on a real server.
+    backups: {
+      away: () => null,
+      async backUp() { return { kind: 'unknown' } }, async list() { return { total: 0, backups: [] } }, async get() { return null }, async remove() { return 'unknown' },
+      async file() { return null }, async restore() { return { kind: 'unknown' } }, async restores() { return { total: 0, restores: [] } }, async unusable() { return null },
+    },
     async operations(project, filter) {
       return [...instances.values()].flatMap((one) => one.tasks).filter((task) => task.projectId === project && (filter.id === undefined || task.id === filter.id)).map((operation) => ({ operation, progress: null, nodes: {} }))
     },

@@ -59,13 +59,13 @@ export function results(action: BatchAction, answers: readonly Answer[], ids: Id
 
 const unknown = 'DCS.3022'
 /** What is being done while the instance is RUNNING, where DCS has a word of its own for that. */
-const busyCodes: Readonly<Partial<Record<Action, string>>> = { configure: 'DCS.4114' }
+const busyCodes: Readonly<Partial<Record<Action, string>>> = { configure: 'DCS.4114', backup: 'DCS.4096' }
 
 /** DCS's code for a refusal. */
-export function refusalCode(action: BatchAction | 'swap' | 'resize' | 'configure', refusal: Refusal): string {
+export function refusalCode(action: BatchAction | 'swap' | 'resize' | 'backup' | 'restore' | 'configure', refusal: Refusal): string {
   if (refusal.kind === 'unknown') return unknown
   if (refusal.kind === 'quota') return 'DCS.4036'
-  if (refusal.kind === 'unsupported') return { swap: 'DCS.4855', resize: 'DCS.4102' }[action as string] ?? 'DCS.4027'
+  if (refusal.kind === 'unsupported') return { swap: 'DCS.4855', resize: 'DCS.4102', backup: 'DCS.4095', restore: 'DCS.4095' }[action as string] ?? 'DCS.4027'
   const { status } = refusal
   // DCS hides an instance as soon as its deletion is accepted.
   if (status === 'deleting') return unknown
@@ -73,5 +73,5 @@ export function refusalCode(action: BatchAction | 'swap' | 'resize' | 'configure
   const busy = refusal.kind === 'busy' && refusal.action ? busyCodes[refusal.action] : undefined
   if (busy) return busy
   if (status === 'error') return refusal.kind === 'busy' ? 'DCS.4104' : 'DCS.4049'
-  return { creating: 'DCS.4118', restarting: 'DCS.4111', flushing: 'DCS.4026', createfailed: 'DCS.4026', running: 'DCS.4026', unknown: 'DCS.4026', extending: 'DCS.4113' }[status]
+  return { creating: 'DCS.4118', restarting: 'DCS.4111', flushing: 'DCS.4026', createfailed: 'DCS.4026', running: 'DCS.4026', unknown: 'DCS.4026', extending: 'DCS.4113', restoring: 'DCS.4097' }[status]
 }

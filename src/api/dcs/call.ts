@@ -3,6 +3,7 @@ import { isRefused, refused, type Refused } from './errors.ts'
 import { readDryRun } from '../plan.ts'
 import { readJson, uuid, type Body } from '../json.ts'
 import type { Call, Caller, IamAction, Method, Reply } from '../http.ts'
+import type { Links } from '../links.ts'
 import type { ControlPlane, View } from '../../core/control-plane.ts'
 
 /** What this dialect knows of the place it runs in. */
@@ -11,6 +12,7 @@ export interface Site {
   readonly region: string
   /** Of this listener, as clients reach it: `http://127.0.0.1:7481`. */
   readonly url: string
+  readonly links: Links
 }
 
 type Answer = Promise<Reply | Refused> | Reply | Refused
@@ -22,7 +24,7 @@ interface Declines { readonly declines?: { readonly code: string; readonly becau
 export type Row = readonly [method: Method, path: string, action: IamAction, handle: Handle]
 
 /** A route without a project: `open` to everybody, or to each `user` with a token or a signature. */
-export type FreeRow = readonly [method: Method, path: string, access: 'open' | 'user', handle: (call: Call, site: Site) => Answer]
+export type FreeRow = readonly [method: Method, path: string, access: 'open' | 'user', handle: (call: Call, site: Site, plane: ControlPlane) => Answer]
 
 export const unknown = refused('DCS.3022')
 

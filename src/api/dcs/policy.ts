@@ -2,28 +2,7 @@
 import { randomUUID } from 'node:crypto'
 import { isRefused, refused, type Refused } from './errors.ts'
 import { isAbsent, isObject, numberIn } from '../json.ts'
-
-/** JSON, as it stands in the database. */
-export interface BackupPolicy {
-  readonly id: string
-  /** `manual`: nothing is made by itself, though there may be a plan. */
-  readonly type: 'auto' | 'manual'
-  /** 1 to 7; null when there was never a plan. */
-  readonly saveDays: number | null
-  readonly plan: BackupPlan | null
-  /** Epoch ms. */
-  readonly createdAt: number
-  readonly updatedAt: number
-}
-
-export interface BackupPlan {
-  /** Days of the week, Monday is 1. */
-  readonly days: readonly number[]
-  /** Of UTC, 0 to 23; an hour long. */
-  readonly hour: number
-  /** As it came, `+0800`; nobody reckons with it. */
-  readonly offset: string | null
-}
+import type { BackupPlan, BackupPolicy } from '../../core/backups.ts'
 
 /** The policy as it will be; null when the request has none, and none was there before. A single node has no backups, in the cloud either, so `auto` there is refused. */
 export function readBackupPolicy(value: unknown, topology: string, before: BackupPolicy | null, now: number): BackupPolicy | null | Refused {

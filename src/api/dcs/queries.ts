@@ -17,9 +17,9 @@ export function readPage(query: URLSearchParams): Page | Refused {
   return most === null ? refused('DCS.4062', 'limit') : { offset: rows, limit: most }
 }
 
-/** v1.0 counts rows from 1: `start` 1 and `limit` 1000 unless given; limit up to 2000. */
-function readPageV1(query: URLSearchParams): Page | Refused {
-  const [first, most] = [numberIn(query.get('start') || '1', 1, 2 ** 31 - 1), numberIn(query.get('limit') || '1000', 1, 2000)]
+/** v1.0 counts rows from 1: `start` 1 and `limit` 1000, or what is `usual`, unless given; limit up to 2000. */
+export function readPageV1(query: URLSearchParams, usual = 1000): Page | Refused {
+  const [first, most] = [numberIn(query.get('start') || '1', 1, 2 ** 31 - 1), numberIn(query.get('limit') || String(usual), 1, 2000)]
   if (first === null) return refused('DCS.4062', 'start')
   return most === null ? refused('DCS.4062', 'limit') : { offset: first - 1, limit: most }
 }
@@ -77,10 +77,10 @@ function readTagFilter(text: string | null): Tag[] | Refused {
   return tags.some((tag) => tag.key === '') || tags.length > 20 ? refused('DCS.4062', 'tags') : tags
 }
 
-/** `start_time` and `end_time` of GET …/tasks, in epoch ms. */
-export function readSpan(query: URLSearchParams): { readonly from?: number; readonly to?: number } | Refused {
+/** A span of time by the names of its two parameters, those of GET …/tasks unless said, in epoch ms. */
+export function readSpan(query: URLSearchParams, names: readonly [from: string, to: string] = ['start_time', 'end_time']): { readonly from?: number; readonly to?: number } | Refused {
   const span: { from?: number; to?: number } = {}
-  for (const [name, key] of [['start_time', 'from'], ['end_time', 'to']] as const) {
+  for (const [name, key] of [[names[0], 'from'], [names[1], 'to']] as const) {
     const text = query.get(name)
     if (!text) continue
     const at = parseTime(text)

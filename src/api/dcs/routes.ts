@@ -1,5 +1,6 @@
 /** DCS: every route, area by area, and the envelope around what each answers. */
 import { configRows } from './configs.ts'
+import { backupFileRows, backupRows } from './backups.ts'
 import { topologyRows } from './topology.ts'
 import { catalogueRows, flavorRows } from './catalogue.ts'
 import { elsewhereRows } from './elsewhere.ts'
@@ -26,6 +27,7 @@ export const dcsRows: readonly Row[] = [
   ...projectRows,
   ...releaseRows,
   ...migrationRows,
+  ...backupRows,
   ...elsewhereRows,
 ]
 
@@ -33,12 +35,13 @@ export const dcsRows: readonly Row[] = [
 export const dcsFreeRows: readonly FreeRow[] = [
   ...versionRows,
   ...catalogueRows,
+  ...backupFileRows,
 ]
 
 /** The v2 and v1.0 instance API of DCS in front of a control plane. */
 export function dcsService(plane: ControlPlane, site: Site): Service {
   const reply = (answer: Reply | Refused, call: Call): Reply => isRefused(answer) ? dcsError(answer, call.path) : answer
-  const free = dcsFreeRows.map(([method, path, access, handle]): Route => ({ method, path, ...access === 'open' ? { access } : { access, action: null }, handle: async (call: Call) => reply(await handle(call, site), call) }))
+  const free = dcsFreeRows.map(([method, path, access, handle]): Route => ({ method, path, ...access === 'open' ? { access } : { access, action: null }, handle: async (call: Call) => reply(await handle(call, site, plane), call) }))
   const routes = dcsRows.map(([method, path, action, handle]): Route => ({ method, path, action, access: 'project', handle: async (call, caller) => reply(await handle(plane, call, caller, site), call) }))
   return { name: 'DCS', routes: [...free, ...routes], refuse: refuseDcs }
 }

@@ -1,17 +1,18 @@
 /** From the control plane's words to DCS's: instances, tasks, statuses. */
-import { backupPolicyBody, type BackupPolicy } from './policy.ts'
+import { backupPolicyBody } from './policy.ts'
+import type { BackupPolicy } from '../../core/backups.ts'
 import type { NodeView, TaskView, View } from '../../core/control-plane.ts'
 import type { Action, Operation } from '../../core/operation.ts'
 import type { Status } from '../../core/status.ts'
 
 export const statusWords: Readonly<Record<Status, string>> = {
   creating: 'CREATING', unknown: 'UNKNOWN', createfailed: 'CREATEFAILED', running: 'RUNNING', error: 'ERROR',
-  restarting: 'RESTARTING', flushing: 'FLUSHING', deleting: 'DELETING', extending: 'EXTENDING',
+  restarting: 'RESTARTING', flushing: 'FLUSHING', deleting: 'DELETING', extending: 'EXTENDING', restoring: 'RESTORING',
 }
 
 /** Documented, though no instance here is ever in them: asked for, they are an empty list and no mistake. */
 export const foreignStatusWords: readonly string[] = [
-  'RESTORING', 'FROZEN', 'FREEZING', 'STARTING', 'CLOSING', 'CLOSED', 'DELETED', 'UPGRADING', 'ROLLBACKING', 'IPEXCHANGING', 'PAYING', 'MIGRATING', 'CONFIGURING',
+  'FROZEN', 'FREEZING', 'STARTING', 'CLOSING', 'CLOSED', 'DELETED', 'UPGRADING', 'ROLLBACKING', 'IPEXCHANGING', 'PAYING', 'MIGRATING', 'CONFIGURING',
 ]
 
 /** What the list and the detail have in common: every documented field, null where nothing true can be said. */
@@ -52,14 +53,14 @@ export function detail(view: View): object {
     inquery_spec_code: spec.flavor, cloud_service_type_code: 'otc.service.type.dcs', cloud_resource_type_code: 'otc.resource.type.dcs3', bandwidth_info: null,
     subnet_name: null, subnet_cidr: null, security_group_name: null, domain_name_info: null, backend_addrs: spec.topology === 'cluster' ? view.nodes.map((node) => `${node.address}:${node.ports['service']}`).join(',') : null,
     available_zones: a['azCodes'] ?? [], transparent_client_ip_enable: false, instance_backup_policy: backupPolicyBody((a['backupPolicy'] ?? null) as BackupPolicy | null, view.instance.projectId),
-    task: null, free: null, is_free: null, libos: false, crr_role: null, active_active: null, proxy_links: null,
+    task: view.open?.action === 'backup' ? 'BACKUPING' : null, free: null, is_free: null, libos: false, crr_role: null, active_active: null, proxy_links: null,
     // Ours: the release behind the version asked for, why an instance is not well, and where replicas can be read.
     internal_version: view.runsOn, cause, readonly_address: endpoints['readonly']?.address ? `${endpoints['readonly'].address}:${endpoints['readonly'].port}` : null,
   }
 }
 
 const taskNames: Readonly<Record<Action, string>> = {
-  create: 'CREATE', restart: 'RESTART', soft_restart: 'SOFT_RESTART', flush: 'FLUSH', delete: 'DELETE', recover: 'RECOVER', swap: 'masterStandbySwapJob', extend: 'EXTEND', shrink: 'DelReplica', configure: 'modify',
+  create: 'CREATE', restart: 'RESTART', soft_restart: 'SOFT_RESTART', flush: 'FLUSH', delete: 'DELETE', recover: 'RECOVER', swap: 'masterStandbySwapJob', extend: 'EXTEND', shrink: 'DelReplica', backup: 'BACKUP', restore: 'RESTORE', configure: 'modify',
 }
 
 /** One entry of GET …/tasks. */

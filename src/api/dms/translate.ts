@@ -6,7 +6,7 @@ import type { Status } from '../../core/status.ts'
 
 /** Kafka has no `flushing`; the row keeps the table whole. */
 export const statusWords: Readonly<Record<Status, string>> = {
-  creating: 'CREATING', unknown: 'UNKNOWN', createfailed: 'CREATEFAILED', running: 'RUNNING', error: 'ERROR', restarting: 'RESTARTING', flushing: 'RESTARTING', deleting: 'DELETING', extending: 'EXTENDING',
+  creating: 'CREATING', unknown: 'UNKNOWN', createfailed: 'CREATEFAILED', running: 'RUNNING', error: 'ERROR', restarting: 'RESTARTING', flushing: 'RESTARTING', deleting: 'DELETING', extending: 'EXTENDING', restoring: 'RESTARTING',
 }
 
 /** Documented, though no instance here is ever in them: asked for, they are an empty list and no mistake. */
@@ -55,7 +55,7 @@ const fixed = {
 } as const
 
 const taskNames: Readonly<Record<Action, string>> = {
-  create: 'createInstance', restart: 'restartInstance', soft_restart: 'softRestartInstance', flush: 'flushInstance', delete: 'deleteInstance', recover: 'recoverInstance', swap: 'swapInstance', extend: 'extendInstance', shrink: 'extendInstance', configure: 'modifyInstance',
+  create: 'createInstance', restart: 'restartInstance', soft_restart: 'softRestartInstance', flush: 'flushInstance', delete: 'deleteInstance', recover: 'recoverInstance', swap: 'swapInstance', extend: 'extendInstance', shrink: 'extendInstance', backup: 'backupInstance', restore: 'restoreInstance', configure: 'modifyInstance',
 }
 
 /** One entry of GET …/tasks. */

@@ -6,6 +6,7 @@ import { busPort, byShard, lookAtCluster, masterGrant, nodeTimeoutMs, ownerOf, s
 import { closeAll } from './seen.ts'
 import { all } from './client.ts'
 import { copying } from './replication.ts'
+import { dataFolder, usualFolder } from './data-folder.ts'
 import { listening, type Endpoint } from '../../core/instance.ts'
 import type { ClusterView } from './cluster-views.ts'
 import type { Topology } from './topology.ts'
@@ -16,9 +17,9 @@ const busAbove = 10_000
 export const cluster: Topology = {
   ports: { service: 6379, bus: 16379 }, endpoints: {},
   doors: (_instance, node) => [{ address: node.address, port: node.ports['service']! }],
-  configuration: (_instance, node) => [
+  configuration: ({ grants }, node) => [
     'databases 1',
-    'cluster-enabled yes', 'cluster-config-file nodes.conf', `cluster-node-timeout ${nodeTimeoutMs}`,
+    'cluster-enabled yes', `cluster-config-file ${dataFolder({ grants }) === usualFolder ? '' : `../${usualFolder}/`}nodes.conf`, `cluster-node-timeout ${nodeTimeoutMs}`,
     `cluster-announce-ip ${node.address}`, `cluster-announce-port ${node.ports['service']}`, `cluster-announce-bus-port ${busPort(node)}`,
     ...busPort(listening(node)) === listening(node).ports['service']! + busAbove ? [] : [`cluster-port ${busPort(listening(node))}`],
     // A master knows its replicas by where they say they are, not by where they come from.

@@ -2,6 +2,8 @@
 import { fence } from '../../core/fence.ts'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { factsOf } from './facts.ts'
+import { backUp, dataOf, grantsOn, seedsOf, unbackable, unrestorable } from './backup.ts'
+import { dataFolder } from './data-folder.ts'
 import { flushOnce, forgetFlush, type FlushTarget } from './flush.ts'
 import { configureAll } from './configure.ts'
 import { layout, type RedisSecrets } from './layout.ts'
@@ -86,6 +88,11 @@ export function redisEngine(secrets: RedisSecrets, installed: (runtime: RuntimeN
       const roles = rolesOf(instance, nodes)
       const reach = (role: 'master' | 'replica'): Target[] => nodes.filter((node) => roles.get(node.id)?.role === role).map((node) => target(instance, node, states.find((state) => state.id === node.id)!))
       return factsOf(reach('master'), reach('replica'))
+    },
+    backups: {
+      unbackable, unrestorable, folder: dataFolder, on: grantsOn, contents: dataOf,
+      take: (world, folder, how) => backUp(ground(world), folder, how),
+      seeds: (world, files, folder) => seedsOf(ground(world), files, folder),
     },
     async runsOn(version, runtime) { return runnable(version, await installed(runtime)) },
   }

@@ -1,6 +1,7 @@
 /** What a Redis instance runs: its nodes and their configuration. Pure. */
 import { settingsOf } from './parameters.ts'
 import { usersOf } from './users.ts'
+import { dataFolder } from './data-folder.ts'
 import { startsWarm } from './warm.ts'
 import { topologyOf } from './topology.ts'
 import { listening, type Instance, type NodeRecord } from '../../core/instance.ts'
@@ -22,6 +23,7 @@ export function layout(instance: Instance, nodes: readonly NodeRecord[], secrets
     software: { name: 'redis', version: instance.version },
     argv: ['redis.conf'], env: {},
     files: { 'redis.conf': configuration(instance, node, secrets) },
+    folders: [dataFolder(instance)],
     address: node.address, ports: node.ports, ...node.listen ? { listen: node.listen } : {}, memoryBytes: Math.floor(instance.spec.memoryBytes / instance.spec.shards),
     generation: instance.generation, graceMs, forceGraceMs: 0, guarded: topologyOf(instance.spec).endpoints['service'] !== undefined,
   }))
@@ -31,7 +33,7 @@ function configuration(instance: Instance, node: NodeRecord, secrets: RedisSecre
   const { parameters, renamedCommands } = instance.spec
   return [
     `bind ${listening(node).address}`, `port ${listening(node).ports['service']}`,
-    'daemonize no', 'pidfile ""', 'logfile ""', 'dir data',
+    'daemonize no', 'pidfile ""', 'logfile ""', `dir ${dataFolder(instance)}`,
     // Redis would overwrite its command line and environment, by which people and tests find it.
     'set-proc-title no',
     // The control plane restarts it; a wish for an RDB on every stop would only slow that down.

@@ -35,8 +35,10 @@ export function plan(instance: Instance, nodes: readonly NodeRecord[], { action,
       return { nodes: [...each(masters, (node) => `${handsOver(node)} and becomes a replica`), ...each(replicas, (node) => next.includes(node) ? 'becomes the master, and takes the address of the instance' : 'follows the new master')], gap: handover, risk: noRisk }
     }
     case 'configure': return { nodes: each(nodes, 'gets the new settings while it serves'), gap: nothing, risk: 'None: no node is restarted.' }
-    case 'flush': return { nodes: each(nodes, 'every key removed, from memory and from its append-only file'), gap: { fromMs: 0, toMs: 10, why: 'The keys leave their databases at once; their memory is freed in the background.' }, risk: 'Every key of every database, for good: there is no backup.' }
-    case 'delete': return { nodes: each(nodes, 'killed, and its folder removed'), gap: { fromMs: 0, toMs: null, why: 'Nobody answers from then on.' }, risk: 'Everything, for good: there is no backup.' }
+    case 'flush': return { nodes: each(nodes, 'every key removed, from memory and from its append-only file'), gap: { fromMs: 0, toMs: 10, why: 'The keys leave their databases at once; their memory is freed in the background.' }, risk: 'Every key of every database, for good, but for what backups have.' }
+    case 'backup': return { nodes: each(nodes, 'goes on serving'), gap: nothing, risk: 'None: the copy is made from a replica where there is one.' }
+    case 'restore': return { nodes: each(nodes, 'stopped together with the others, and started with the data of the backup'), gap: loading(instance, 'Nobody serves until the servers have read the data'), risk: 'Everything that was written since the backup, for good.' }
+    case 'delete': return { nodes: each(nodes, 'killed, and its folder removed'), gap: { fromMs: 0, toMs: null, why: 'Nobody answers from then on.' }, risk: 'Everything, for good, and its backups too.' }
     case 'extend': {
       const after = rolesOf(instance, [...nodes, ...joining])
       const fresh = joining.filter((node) => nodes.every((old) => shardOf(old) !== after.get(node.id)!.shard))

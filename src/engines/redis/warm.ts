@@ -7,6 +7,7 @@
  */
 import { checkpoint } from '../../core/checkpoint.ts'
 import { all } from './client.ts'
+import { dataFolder } from './data-folder.ts'
 import { isLinked, closeAll } from './seen.ts'
 import { appends, isMaster, lookAgain, lookAtAll, offsetOf, reaches, type NodeView } from './views.ts'
 import type { Grants, Instance, NodeRecord } from '../../core/instance.ts'
@@ -14,11 +15,10 @@ import type { Ground } from './topology.ts'
 
 /** Less than this is copied within some tens of milliseconds, which is quicker than what is done here. */
 const worthBytes = 4 * 1024 * 1024
-/** Of Redis, in the node's folder. */
-const dump = 'data/dump.rdb'
 
-/** By which it is kept among the grants that a node starts from its dump. */
-export const warmGrant = (nodeId: string): string => `warm ${nodeId}`
+/** With which the names of these grants begin, and by which it is kept that a node starts from its dump. */
+export const warmPrefix = 'warm '
+export const warmGrant = (nodeId: string): string => `${warmPrefix}${nodeId}`
 
 /** Whether a node starts from its dump. Whoever may have taken writes starts from its append-only file, always. */
 export function startsWarm({ grants }: Pick<Instance, 'grants'>, { id }: NodeRecord): boolean {
@@ -93,7 +93,7 @@ export const isWritten = ({ info }: NodeView): boolean => info('aof_rewrite_in_p
 export async function cool(ground: Ground, views: readonly NodeView[], grants: Grants): Promise<Grants> {
   const over = views.filter((view) => grants[warmGrant(view.node.id)] !== undefined && view.info('aof_enabled') === '1' && isWritten(view))
   if (over.length === 0) return grants
-  await Promise.all(over.map(({ node }) => ground.discard(node, dump)))
+  await Promise.all(over.map(({ node }) => ground.discard(node, `${dataFolder(ground.instance)}/dump.rdb`)))
   checkpoint('engine.discarded')
   const keys = over.map(({ node }) => warmGrant(node.id))
   const next = Object.fromEntries(Object.entries(grants).filter(([key]) => !keys.includes(key)))

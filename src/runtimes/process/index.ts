@@ -3,8 +3,8 @@
  * and its data; what runs is read from there and from the kernel, so a control plane that was killed finds everything.
  */
 import { randomUUID } from 'node:crypto'
-import { closeSync, existsSync, mkdirSync, openSync, readdirSync, readFileSync, renameSync, writeFileSync, writeSync } from 'node:fs'
-import { rm } from 'node:fs/promises'
+import { closeSync, constants, existsSync, mkdirSync, openSync, readdirSync, readFileSync, renameSync, writeFileSync, writeSync } from 'node:fs'
+import { copyFile, open, rename, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { checkpoint } from '../../core/checkpoint.ts'
@@ -80,7 +80,7 @@ export function processRuntime(root: string, locate: Locate, guard?: Guard): Pro
     const program = await locate(spec.software, spec)
     fence()
     const firstStart = !existsSync(join(directory, 'pid'))
-    mkdirSync(join(directory, 'data'), { recursive: true, mode: 0o700 })
+    for (const path of ['data', ...spec.folders ?? []]) mkdirSync(join(directory, path), { recursive: true, mode: 0o700 })
     if (firstStart) for (const [path, source] of Object.entries(program.seed ?? {})) writeWhole(join(directory, path), readFileSync(source))
     for (const [path, text] of Object.entries(spec.files)) if (contents(join(directory, path)) !== text) writeWhole(join(directory, path), text)
     if (spec.guarded && !existsSync(join(directory, 'guarded'))) writeWhole(join(directory, 'guarded'), '')
@@ -141,7 +141,21 @@ export function processRuntime(root: string, locate: Locate, guard?: Guard): Pro
     async inspect(_instanceId, nodeIds) { return nodeIds.map(stateOf) },
     async kill(_nodeId, identity) { await end({ ...identity, generation: 0 }, 0, ours) },
     giveWay(_nodeId, identity) { calmChildren(identity) },
-    async discard(nodeId, path) { await rm(join(folder(nodeId), path), { force: true }) },
+    async discard(nodeId, path) {
+      fence()
+      await rm(join(folder(nodeId), path), { force: true, recursive: true })
+    },
+    async put(nodeId, path, source) {
+      const to = join(folder(nodeId), path)
+      const whole = `${to}.${randomUUID()}`
+      fence()
+      ensureFolder(to)
+      await copyFile(source, whole, constants.COPYFILE_FICLONE)
+      const file = await open(whole, 'r+')
+      try { await file.chmod(0o600); await file.sync() } finally { await file.close() }
+      fence()
+      await rename(whole, to)
+    },
     async stop(_instanceId, nodeIds, graceMs) {
       await Promise.all(nodeIds.filter((id) => existsSync(folder(id))).map(async (id) => {
         want(id, 'stopped')

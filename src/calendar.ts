@@ -1,0 +1,85 @@
+/**
+ * What is done at certain times without being asked for: backups by their policies, and the removal of those that are too
+ * old. Several control planes may look at the same calendar; the database sees to it that each due time counts once.
+ */
+import { plannedInstances } from './store/instances.ts'
+import { outdatedBackups, scheduledBackup, wantedBackups } from './store/backups.ts'
+import { reporter } from './operations/outages.ts'
+import { transact, type Database } from './store/database.ts'
+import type { Instance } from './core/instance.ts'
+import type { BackupPlan, BackupPolicy, Backups, Vault } from './core/backups.ts'
+import type { Logger } from './core/logger.ts'
+
+export interface CalendarParts {
+  readonly db: Database
+  readonly host: string
+  readonly backups: Backups
+  readonly vault: Vault
+  readonly log: Logger
+}
+
+/** An hour is the smallest thing that a policy names. */
+const lookEveryMs = 5000
+const [hourMs, dayMs] = [3600_000, 24 * 3600_000] as const
+/** What failed is tried again after this, three times, as long as it still belongs to its hour in some sense. */
+const retryAfterMs = 10 * 60_000
+const triedForHours = 4
+/** Files that nobody needs harm nobody. */
+const sweepEveryMs = 10 * 60_000
+
+/** The due time of a plan that has come, epoch ms, and its hour being over already; null when it is none of the plan's hours, nor soon after one. Pure. */
+export function dueTime({ days, hour }: BackupPlan, now: number): { readonly at: number; readonly late: boolean } | null {
+  for (let hours = 0; hours <= triedForHours; hours += 1) {
+    const then = new Date(now - hours * hourMs)
+    if (then.getUTCHours() === hour && days.includes(then.getUTCDay() || 7)) return { at: Math.floor(then.getTime() / hourMs) * hourMs, late: hours > 0 }
+  }
+  return null
+}
+
+export function startCalendar(parts: CalendarParts): { stop(): Promise<void> } {
+  const failed = reporter(parts.log, 'what was due could not be looked at')
+  let [looking, stopped, sweptAt]: [Promise<void> | null, boolean, number] = [null, false, 0]
+  function look(): void {
+    if (stopped || looking) return
+    looking = (async () => {
+      const now = Date.now()
+      for (const instance of await plannedInstances(parts.db, parts.host)) if (!stopped) await keep(parts, instance, now)
+      if (now - sweptAt < sweepEveryMs) return
+      await sweep(parts)
+      sweptAt = now
+    })().catch(failed).finally(() => { looking = null })
+  }
+  const timer = setInterval(look, lookEveryMs)
+  look()
+  return {
+    async stop() {
+      stopped = true
+      clearInterval(timer)
+      await looking
+    },
+  }
+}
+
+async function keep({ db, backups, vault, log }: CalendarParts, instance: Instance, now: number): Promise<void> {
+  const policy = (instance.attributes['backupPolicy'] ?? null) as BackupPolicy | null
+  if (policy?.type !== 'auto' || !policy.plan || !policy.saveDays || instance.readyAt === null) return
+  const due = dueTime(policy.plan, now)
+  if (due) {
+    const before = await scheduledBackup(db, instance.id, due.at)
+    const again = before?.backup.outcome != null && before.backup.outcome !== 'done' && now - before.backup.finishedAt! > retryAfterMs
+    if (before ? again : !due.late) {
+      const answer = await backups.backUp({ caller: { projectId: instance.projectId, userId: '', userName: 'sluice' }, id: instance.id, format: 'rdb', remark: null, dueAt: due.at })
+      if ('id' in answer) log.info({ instance: instance.id, backup: answer.id }, 'a scheduled backup begins')
+    }
+  }
+  const old = await transact(db, (tx) => outdatedBackups(tx, instance.id, now - policy.saveDays! * dayMs))
+  for (const id of old) await vault.remove(instance.id, id)
+}
+
+/** Removes files that no record needs: of backups that were broken off, or deleted by another control plane. */
+async function sweep({ db, vault }: CalendarParts): Promise<void> {
+  // In this order: a record is there before its files are.
+  const found = await vault.all()
+  const wanted = await wantedBackups(db)
+  for (const { instanceId, backupId } of found) if (!wanted.has(backupId)) await vault.remove(instanceId, backupId)
+}
