@@ -21,6 +21,8 @@ export interface EnsureOptions {
   readonly postgres?: boolean
   /** What only tests need. */
   readonly openssl?: boolean
+  /** Python with virtual environments, for the clouds' own clients. */
+  readonly python?: boolean
   /** Whether a person can be asked before something is installed with more rights than ours. */
   readonly interactive: boolean
   readonly log: (line: string) => void
@@ -38,6 +40,7 @@ export async function ensureEngines(options: EnsureOptions): Promise<void> {
     if (!postgresPrograms()) throw new Error('PostgreSQL was installed and its initdb is not found: put it on PATH, or set SLUICE_TEST_POSTGRES to the URL of a server')
   }
   if (options.openssl && !works('openssl', 'version')) await installPackages(['openssl'], 'Tests make certificates', options)
+  if (options.python && !works('python3', '-c', 'import venv, ensurepip')) await installPackages(['python'], "Tests run the clouds' own clients, which are written in Python", options)
   if (!options.kafka) return
   if (!programs.java && !works(join(process.env['JAVA_HOME'] ?? '', process.env['JAVA_HOME'] ? 'bin/java' : 'java'), '-version')) await installPackages(['java'], 'Apache Kafka runs on Java 17 or later', options)
   if (!programs.kafkaHome && !existsSync(join(programs.engineFolder, `kafka-${kafkaVersion}`))) await installKafka(programs.engineFolder, options)
@@ -77,8 +80,8 @@ async function installKafka(engineFolder: string, options: EnsureOptions): Promi
 }
 
 const packages = {
-  apt: { redis: 'redis-server', java: 'openjdk-17-jre-headless', maven: 'maven', postgres: 'postgresql', openssl: 'openssl' },
-  brew: { redis: 'redis', java: 'temurin', maven: 'maven', postgres: 'postgresql', openssl: 'openssl' },
+  apt: { redis: 'redis-server', java: 'openjdk-17-jre-headless', maven: 'maven', postgres: 'postgresql', openssl: 'openssl', python: 'python3-venv' },
+  brew: { redis: 'redis', java: 'temurin', maven: 'maven', postgres: 'postgresql', openssl: 'openssl', python: 'python' },
 } as const
 
 async function installPackages(names: readonly (keyof typeof packages.apt)[], why: string, { interactive, log }: EnsureOptions): Promise<void> {

@@ -11,17 +11,20 @@ import { globSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { startPostgres } from '../test/support/postgres.ts'
 import { ensureEngines } from './engines.ts'
+import { pythonWith } from './clients.ts'
 
 const mode = process.argv[2] ?? 'all'
 const root = resolve(import.meta.dirname, '..')
-const slow = /kafka|crash|deadline|several|outage|hosts|upgrade|transfer/
+const slow = /kafka|clients|crash|deadline|several|outage|hosts|upgrade|transfer/
 
 const cluster = mode === 'kubernetes'
 if (cluster && !process.env['KUBECONFIG']) {
   console.error('npm run test:kubernetes needs a cluster: set KUBECONFIG (docs/kubernetes.md says how to get one)')
   process.exit(1)
 }
-await ensureEngines({ redis: true, kafka: mode !== 'fast' && !cluster, postgres: true, openssl: mode !== 'sweep', interactive: process.stdin.isTTY ?? false, log: (line) => console.log(line) })
+const clients = mode === 'all' || mode === 'postgres'
+await ensureEngines({ redis: true, kafka: mode !== 'fast' && !cluster, postgres: true, openssl: mode !== 'sweep', python: clients, interactive: process.stdin.isTTY ?? false, log: (line) => console.log(line) })
+if (clients) for (const set of ['huawei', 'openstack'] as const) pythonWith(set, (line) => console.log(line))
 // One for all of them: each test has a database of its own in it.
 const postgres = process.env['SLUICE_TEST_POSTGRES'] ? null : await startPostgres()
 if (postgres) process.env['SLUICE_TEST_POSTGRES'] = postgres.url

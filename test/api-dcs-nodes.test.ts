@@ -21,7 +21,7 @@ test('switchover: 204 or a job, and its own code for every no', async () => {
   const shown = (await send('GET', `/v2/${projectId}/jobs/${job.json.job_id}`)).json
   assert.deepEqual([shown.job_id, shown.job_type, shown.status, shown.end_time], [job.json.job_id, 'masterStandbySwapJob', 'INIT', null])
   refusedAs(await send('GET', `/v2/${projectId}/jobs/x`), 400, 'DCS.4070')
-  assert.equal((await send('GET', `/v2/${projectId}/jobs/${'0'.repeat(32)}`)).json.error_code, 'DCS.4001')
+  assert.equal((await send('GET', `/v2/${projectId}/jobs/${'0'.repeat(32)}`)).json.error_code, 'DCS.4070')
   assert.equal((await swap(g.seed('redis'))).json.error_code, 'DCS.4855')
   const rows = [[{ open: 'create' }, 'DCS.4118'], [{ open: 'restart' }, 'DCS.4111'], [{ open: 'extend' }, 'DCS.4113'], [{ open: 'recover', status: 'error' }, 'DCS.4104'], [{ status: 'error' }, 'DCS.4049'], [{ open: 'delete' }, 'DCS.3022']] as const
   for (const [state, code] of rows) for (const query of ['', '?dry_run=true']) assert.equal((await swap(ha(2, state), query)).json.error_code, code)

@@ -68,8 +68,8 @@ test('a task tells its progress node by node, and its record can be dropped once
   assert.deepEqual([tasks.length, tasks[0].id, tasks[0].status, Number(count) >= 2], [1, task, 'SUCCESS', true])
   refused(await server.dcs('DELETE', '/tasks/x'), 'DCS.4070')
   assert.deepEqual((await server.dcs('DELETE', `/tasks/${task}`)).json, { message: '' })
-  assert.equal((await server.dcs('DELETE', `/tasks/${task}`)).status, 404)
-  assert.equal((await server.dcs('GET', `/instances/${id}/tasks/${task}/progress`)).status, 404)
+  refused(await server.dcs('DELETE', `/tasks/${task}`), 'DCS.4070')
+  refused(await server.dcs('GET', `/instances/${id}/tasks/${task}/progress`), 'DCS.4070')
 })
 
 test('a quota is shown and held, and survives a kill', async () => {

@@ -8,7 +8,7 @@ import { ok } from '../http.ts'
 
 const why = 'Sluice imports from no bucket and copies from no other server: restore a backup, or use redis-cli --pipe or RIOT against the instance'
 const create = declines('DCS.4094', why)
-const unknownTask: Handle = Object.assign(() => refused('DCS.4001', undefined, 'this project has no such migration task'), { declines: { code: 'DCS.4001', because: 'there are no migration tasks' } })
+const unknownTask: Handle = Object.assign(() => refused('DCS.4070', undefined, 'this project has no such migration task'), { declines: { code: 'DCS.4070', because: 'there are no migration tasks' } })
 const task = '/v2/:project_id/migration-task/:task_id'
 
 export const migrationRows: readonly Row[] = [
@@ -39,5 +39,5 @@ function batch(...[, call]: Parameters<Handle>): ReturnType<Handle> {
   if (isRefused(body)) return body
   const { migration_tasks: ids } = body
   if (!Array.isArray(ids) || ids.length === 0 || ids.length > 50 || !ids.every((id) => typeof id === 'string')) return refused('DCS.4062', 'migration_tasks')
-  return ok({ migration_tasks: ids.map((id: string) => ({ task_id: id, result: 'failed', error_code: 'DCS.4001', error_msg: 'This project has no such migration task.' })) })
+  return ok({ migration_tasks: ids.map((id: string) => ({ task_id: id, result: 'failed', error_code: 'DCS.4070', error_msg: 'This project has no such migration task.' })) })
 }

@@ -33,8 +33,7 @@ async function showJob(plane: ControlPlane, call: Call, { projectId }: Caller): 
   const id = call.params['job_id']!.toLowerCase()
   if (!taskId.test(id)) return refused('DCS.4070')
   const [found] = await plane.operations(projectId, { id, engine: 'redis', openOnly: false, limit: 1 })
-  // No document has a code for an unknown job; its address does not exist.
-  return found ? ok(job(found)) : refused('DCS.4001', undefined, 'this project has no such job')
+  return found ? ok(job(found)) : refused('DCS.4070', undefined, 'this project has no such job')
 }
 
 /** Drops the record of a task that has ended. It ends no task. */
@@ -45,10 +44,11 @@ async function dropTask(plane: ControlPlane, call: Call, caller: Caller): Promis
   if (!taskId.test(operationId)) return refused('DCS.4070')
   const answer = await plane.forget({ caller, engine: 'redis', id: view.instance.id, operationId })
   if (answer === 'open') return refused('DCS.4957')
-  return answer === 'unknown' ? refused('DCS.4001', undefined, 'this instance has no such task') : ok({ message: '' })
+  return answer === 'unknown' ? refused('DCS.4070', undefined, 'this instance has no such task') : ok({ message: '' })
 }
 
-const noSuchTask = refused('DCS.4001', undefined, 'this project has no such task')
+// No document has a code for an unknown task. That of an unknown address would be taken for an unknown route.
+const noSuchTask = refused('DCS.4070', undefined, 'this project has no such task')
 
 /** How far it is, node by node. */
 async function showProgress(plane: ControlPlane, call: Call, caller: Caller): Promise<Reply | Refused> {
