@@ -1,26 +1,24 @@
 /** The use cases: create, submit, list, show. Each wish, its generation and its audit row are one transaction. */
 import { randomUUID } from 'node:crypto'
 import { appendAudit } from './store/audit.ts'
-import { bumpGenerations, openOperations, openOperationsOf, operationsOf, projectOperations, replaceOperations } from './store/operations.ts'
+import { openOperations, openOperationsOf, operationsOf, projectOperations } from './store/operations.ts'
 import { backups } from './backups.ts'
 import { change } from './change.ts'
 import { changes } from './changes.ts'
 import { exceeds, holdings } from './holdings.ts'
 import { factsDesk } from './facts.ts'
 import { leavingNodes } from './operations/shrink.ts'
-import { planFor } from './operations/plan.ts'
 import { mib, placed, placeEndpoints, placeNodes } from './places.ts'
 import { resize } from './resize.ts'
+import { acceptedOperation, submit } from './submit.ts'
 import { findInstances } from './store/listing.ts'
-import { insertInstances, instancesByIds, lockedInstances, nodesOf, projectInstances, takenAddresses, tally } from './store/instances.ts'
+import { insertInstances, instancesByIds, nodesOf, projectInstances, takenAddresses, tally } from './store/instances.ts'
 import { heardHosts } from './store/control-planes.ts'
 import { snapshot, transact, type Database, type Tx } from './store/database.ts'
-import { actions } from './operations/actions.ts'
-import { refusalOf } from './core/refusal.ts'
 import { statusOf, type Status } from './core/status.ts'
 import type { Vault } from './core/backups.ts'
 import type { Addresses } from './core/addresses.ts'
-import type { Answer, Caller, ControlPlane, CreateRefusal, CreateWish, TaskView, View } from './core/control-plane.ts'
+import type { ControlPlane, CreateRefusal, CreateWish, TaskView, View } from './core/control-plane.ts'
 import type { Engine, Facts } from './core/engine.ts'
 import { clusterHost, isWithin, type EngineName, type Instance, type NodeRecord, type RuntimeName } from './core/instance.ts'
 import type { Operation } from './core/operation.ts'
@@ -99,39 +97,9 @@ export function controlPlane({ db, engines, runtimes, addresses, runtime, vault,
     return ids.flatMap((id) => all.get(id) ?? [])
   }
 
-  async function submit({ caller, engine, action, ids, memo, dryRun }: Parameters<ControlPlane['submit']>[0]): Promise<Answer[]> {
-    const now = Date.now()
-    const answers = await transact(db, async (tx) => {
-      const found = new Map((await lockedInstances(tx, caller.projectId, engine, ids)).map((instance) => [instance.id, instance]))
-      const open = await openOperationsOf(tx, [...found.keys()])
-      const refusals = new Map<string, Answer>()
-      const wanted: { id: string; instance: Instance; generation: number }[] = []
-      for (const id of ids) {
-        const instance = found.get(id)
-        const refusal = instance ? refusalOf(action, instance, open.get(id) ?? null, { flush: engines[engine].flushable?.(instance) ?? false, swap: engines[engine].swappable?.(instance, memo?.['to'] !== undefined) ?? false }) : { kind: 'unknown' as const }
-        if (refusal) refusals.set(id, { id, refusal })
-        else wanted.push({ id: newId(), instance: instance!, generation: instance!.generation + (actions[action].bumps ? 1 : 0) })
-      }
-      if (dryRun) {
-        const nodes = await nodesOf(tx, wanted.map((w) => w.instance.id))
-        const plans = new Map(wanted.map(({ instance }) => [instance.id, planFor(engines[engine], instance, nodes.get(instance.id) ?? [], { action, joining: [], leaving: [] })]))
-        return ids.map((id): Answer => refusals.get(id) ?? { id, plan: plans.get(id)! })
-      }
-      await replaceOperations(tx, wanted.flatMap((w) => open.has(w.instance.id) ? [w.instance.id] : []), now)
-      const accepted = await openOperations(tx, wanted.map((w) => ({ id: w.id, instance: w.instance, action, generation: w.generation, actor: caller.userName, at: now, ...(memo ? { memo } : {}) })))
-      const won = wanted.filter((w) => accepted.has(w.instance.id))
-      if (actions[action].bumps) await bumpGenerations(tx, won.map((w) => w.instance.id), now)
-      await appendAudit(tx, won.map((w) => ({ at: now, actor: caller.userName, projectId: caller.projectId, action: `${action}.accepted`, instanceId: w.instance.id, operationId: w.id, detail: '' })))
-      const byInstance = new Map(won.map((w) => [w.instance.id, w]))
-      // Where another caller's operation came between our look and our insert, it is looked at again.
-      const rivals = await openOperationsOf(tx, wanted.filter((w) => !accepted.has(w.instance.id)).map((w) => w.instance.id))
-      return ids.map((id): Answer => {
-        const w = byInstance.get(id)
-        if (w) return { id, operation: acceptedOperation({ id: w.id, instanceId: id, generation: w.generation }, caller, action, now) }
-        return refusals.get(id) ?? { id, refusal: { kind: 'busy', status: statusOf(found.get(id)!, rivals.get(id) ?? null), action: rivals.get(id)?.action ?? null } }
-      })
-    })
-    if (!dryRun) worker.nudge()
+  async function accept(wish: Parameters<ControlPlane['submit']>[0]): ReturnType<ControlPlane['submit']> {
+    const answers = await submit({ db, engines, newId }, wish)
+    if (!wish.dryRun) worker.nudge()
     return answers
   }
 
@@ -162,7 +130,7 @@ export function controlPlane({ db, engines, runtimes, addresses, runtime, vault,
 
   return {
     create: (wish) => inTurn(() => create(wish)),
-    submit,
+    submit: accept,
     resize(wish) {
       return inTurn(async () => {
         const answer = await resize({ db, engine: engines[wish.engine], addresses, host, available, accepted: acceptedOperation, newId }, wish)
@@ -181,7 +149,7 @@ export function controlPlane({ db, engines, runtimes, addresses, runtime, vault,
     backups: backups({ db, engines, runtimes, vault, host, nudge: worker.nudge }),
     async deleteFailed({ caller, engine, dryRun = false }) {
       const failed = (await views((tx) => projectInstances(tx, caller.projectId, engine))).filter((view) => view.status === 'createfailed')
-      return failed.length === 0 ? [] : submit({ caller, engine, action: 'delete', ids: failed.map((view) => view.instance.id), dryRun })
+      return failed.length === 0 ? [] : accept({ caller, engine, action: 'delete', ids: failed.map((view) => view.instance.id), dryRun })
     },
     async list(projectId, filter) {
       let total = 0
@@ -233,13 +201,6 @@ export function controlPlane({ db, engines, runtimes, addresses, runtime, vault,
         return view.nodes.map(async (node) => ({ view, node, role: view.roles.get(node.id) ?? null, leaving: leaving.includes(node.id), report: isOurs(node.host) ? await runtimes[view.instance.runtime].report(view.instance.id, node.id) : notHere(node.id) }))
       }))
     },
-  }
-}
-
-function acceptedOperation({ id, instanceId, generation }: { id: string; instanceId: string; generation: number }, caller: Caller, action: Operation['action'], now: number): Operation {
-  return {
-    id, instanceId, projectId: caller.projectId, action, generation, actor: caller.userName,
-    createdAt: now, startedAt: null, nextAt: now, finishedAt: null, outcome: null, cause: null, memo: {}, cancelAt: null, holder: null,
   }
 }
 

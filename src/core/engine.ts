@@ -144,11 +144,11 @@ export interface Engine {
   /** Pure: what would happen, node by node. Absent or null: the general plan tells it well enough. */
   plan?(instance: Instance, nodes: readonly NodeRecord[], wish: PlannedWish): Plan | null
   /** Whether somebody could take the master's role over; `named`: a node of the caller's choice. */
-  swappable?(instance: Instance, named?: boolean): boolean
+  swappable?(instance: Pick<Instance, 'spec'>, named?: boolean): boolean
   /** Why these numbers cannot be had while the instance serves; null, or absent: they can. */
   resizable?(instance: Instance, to: Pick<Spec, 'shards' | 'replicas'>): string | null
   /** Whether this instance's version can be emptied by the API. */
-  flushable?(instance: Instance): boolean
+  flushable?(instance: Pick<Instance, 'version'>): boolean
   /**
    * Empties the instance, every node of it, exactly once for this key, however often it is called with it: evidence of it
    * stays with the data until `forgetFlush`.

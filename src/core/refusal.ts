@@ -32,7 +32,7 @@ const allowedIn: Readonly<Record<Exclude<Action, 'create' | 'recover'>, readonly
 const replaces: Readonly<Partial<Record<Action, readonly Action[]>>> = { restart: ['recover', 'backup'], soft_restart: ['recover', 'backup'], flush: ['recover'], delete: ['recover'] }
 
 export function refusalOf(
-  action: keyof typeof allowedIn, instance: Instance, open: Operation | null, can: { readonly flush: boolean; readonly swap: boolean },
+  action: keyof typeof allowedIn, instance: Pick<Instance, 'version' | 'readyAt' | 'health'>, open: Pick<Operation, 'action'> | null, can: { readonly flush: boolean; readonly swap: boolean },
 ): Refusal | null {
   if (action === 'flush' && !can.flush) return { kind: 'unsupported', reason: `Redis ${instance.version} cannot be flushed through the API; 4.0 and later can` }
   if (action === 'swap' && !can.swap) return { kind: 'unsupported', reason: 'an instance without replicas has nobody to swap roles with' }

@@ -55,11 +55,11 @@ const namesKept = 400
 const names = new Map<string, string | null>()
 
 /**
- * A write that comes again is planned once a connection: reading fifty rows of parameters costs more than writing them.
+ * What comes again is planned once a connection: reading fifty rows of parameters costs more than writing them.
  * Never what answers whole rows: its plan would fail when a newer release adds a column.
  */
 function named(text: string, parameters: readonly unknown[]): { name?: string } {
-  if (parameters.length === 0 || !/^(insert|update)/.test(text) || text.includes('*')) return {}
+  if (parameters.length === 0 || !/^\s*(insert|update|select|with)/.test(text) || text.includes('*')) return {}
   const known = names.get(text)
   if (known) return { name: known }
   if (known === null) names.set(text, `sluice_${createHash('sha256').update(text).digest('hex').slice(0, 32)}`)

@@ -1,5 +1,5 @@
 /** The one place where truth is kept: SQLite in the home, or PostgreSQL. Every query is written once for both. */
-import { PostgresAdapter, sql, type Insertable, type InsertQueryBuilder, type InsertResult, type Kysely, type SelectQueryBuilder, type Transaction } from 'kysely'
+import { PostgresAdapter, sql, type Expression, type Insertable, type InsertQueryBuilder, type InsertResult, type Kysely, type QueryResult, type RawBuilder, type SelectQueryBuilder, type SqlBool, type Transaction } from 'kysely'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { checkpoint } from '../core/checkpoint.ts'
 import { openPostgres } from './database-postgres.ts'
@@ -28,15 +28,24 @@ const attempts = 6
 const retried: readonly (string | undefined)[] = ['40001', '40P01']
 
 /** Commits everything or nothing. Nothing but the database is awaited inside; the work may be done more than once. */
-export async function transact<T>(db: Database, work: (tx: Tx) => Promise<T>): Promise<T> {
-  for (let attempt = 1; ; attempt += 1) {
+export function transact<T>(db: Database, work: (tx: Tx) => Promise<T>): Promise<T> {
+  return committed(() => db.transaction().execute(work))
+}
+
+/** The same for a single statement: the database commits it before it answers, without being asked to begin and to end. */
+export function commit<T>(db: Database, statement: RawBuilder<T>): Promise<QueryResult<T>> {
+  return committed(() => statement.execute(db))
+}
+
+async function committed<T>(attempt: () => Promise<T>): Promise<T> {
+  for (let n = 1; ; n += 1) {
     try {
-      const result = await db.transaction().execute(work)
+      const result = await attempt()
       checkpoint('store.committed')
       return result
     } catch (error) {
-      if (attempt === attempts || !retried.includes((error as { code?: string }).code)) throw error
-      await sleep(Math.random() * 10 * attempt)
+      if (n === attempts || !retried.includes((error as { code?: string }).code)) throw error
+      await sleep(Math.random() * 10 * n)
     }
   }
 }
@@ -73,6 +82,9 @@ export function skipLocked<DB, TB extends keyof DB, O>(db: Database | Tx, query:
 export function locked<DB, TB extends keyof DB, O>(db: Database | Tx, query: SelectQueryBuilder<DB, TB, O>): SelectQueryBuilder<DB, TB, O> {
   return isShared(db) ? query.forUpdate() : query
 }
+
+/** One parameter, however many: PostgreSQL keeps one plan for all lengths. */
+export function among(column: Expression<string>, values: readonly string[]): RawBuilder<SqlBool> { return sql<SqlBool>`${column} = any(${values})` }
 
 /** 7480001 is the audit's, see migrations/0004. */
 const turns = { credentials: 7_480_002, blocks: 7_480_003 } as const

@@ -151,7 +151,7 @@ export async function setHealth(tx: Tx, id: string, health: Health, cause: strin
 export function instanceOf(row: InstanceRow): Instance {
   return {
     id: row.id, projectId: row.project_id, name: row.name, engine: row.engine, version: row.version, runtime: row.runtime, host: row.host,
-    spec: { ...alone, ...JSON.parse(row.spec) }, endpoints: JSON.parse(row.endpoints), grants: JSON.parse(row.grants), attributes: JSON.parse(row.attributes), tags: JSON.parse(row.tags),
+    spec: specOf(row.spec), endpoints: JSON.parse(row.endpoints), grants: JSON.parse(row.grants), attributes: JSON.parse(row.attributes), tags: JSON.parse(row.tags),
     generation: row.generation, floor: row.floor ?? row.generation, health: row.health, cause: row.cause, readyAt: row.ready_at, crashes: row.crashes,
     createdAt: row.created_at, updatedAt: row.updated_at,
   }
@@ -169,6 +169,8 @@ function instanceRow(instance: Instance): InstanceRow {
 
 /** Instances of the first release had one node, and did not say so. */
 const alone = { topology: 'single', shards: 1, replicas: 1 } as const
+
+export function specOf(text: string): Instance['spec'] { return { ...alone, ...JSON.parse(text) } }
 
 function nodeRow(node: NodeRecord): NodeRow {
   return { id: node.id, instance_id: node.instanceId, ordinal: node.ordinal, host: node.host, address: node.address, ports: JSON.stringify(node.ports), listen: node.listen ? JSON.stringify(node.listen) : null }

@@ -13,10 +13,12 @@ import * as auditFunction from './migrations/0004-audit-function.ts'
 import * as pages from './migrations/0005-pages.ts'
 import * as places from './migrations/0006-places.ts'
 import * as backups from './migrations/0007-backups.ts'
+import * as auditLists from './migrations/0008-audit-lists.ts'
 import type { Tables } from './tables.ts'
 
 const migrations: Readonly<Record<string, Migration>> = {
   '0001-first': first, '0002-topologies': topologies, '0003-control-planes': controlPlanes, '0004-audit-function': auditFunction, '0005-pages': pages, '0006-places': places, '0007-backups': backups,
+  '0008-audit-lists': auditLists,
 }
 /** What this release's schema ends with. */
 export const newest = Object.keys(migrations).at(-1)!
