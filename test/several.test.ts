@@ -56,7 +56,8 @@ describe('control planes that share a database and a home', { concurrency: false
   test('a token of one is good for all, and what one accepts all of them show alike', async () => {
     const token = await tokenOf(a)
     const id = await a.createRedis('shared')
-    const shown = await Promise.all(planes.map((plane) => plane.running('dcs', id)))
+    // Figures of a server are asked for by each control plane in its own time.
+    const shown = await Promise.all(planes.map(async (plane) => ({ ...await plane.running('dcs', id), used_memory: null })))
     for (const one of shown) assert.deepEqual(one, shown[0])
     for (const plane of planes) assert.equal((await plane.call('dcs', 'GET', `/v2/${a.project}/instances/${id}`, undefined, { 'x-auth-token': token })).json.name, 'shared')
     const made = await b.call('iam', 'POST', '/v3/projects', { project: { name: 'eu-de_made-at-b' } })
