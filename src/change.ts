@@ -1,34 +1,46 @@
 /** Other settings for an instance that goes on serving. */
 import { appendAudit } from './store/audit.ts'
+import { forgetTries } from './store/tries.ts'
 import { lockedInstances, nodesOf, setSpec } from './store/instances.ts'
 import { openOperations, openOperationsOf } from './store/operations.ts'
-import { transact, type Database } from './store/database.ts'
+import { transact, type Database, type Tx } from './store/database.ts'
 import { planFor } from './operations/plan.ts'
 import { refusalOf } from './core/refusal.ts'
 import type { Answer, Caller, ChangeWish } from './core/control-plane.ts'
 import type { Engine } from './core/engine.ts'
+import type { Instance, Spec } from './core/instance.ts'
 import type { Former, Operation } from './core/operation.ts'
 
 export interface ChangeParts {
   readonly db: Database
   readonly engine: Engine
+  readonly seal: (text: string) => string
   readonly accepted: (wish: { id: string; instanceId: string; generation: number }, caller: Caller, action: Operation['action'], now: number) => Operation
   readonly newId: () => string
 }
 
-/** Spec, operation and audit row in one transaction. The dialect has checked the values. */
-export async function change({ db, engine, accepted, newId }: ChangeParts, { caller, id, action, spec: wanted, detail, memo, dryRun }: ChangeWish): Promise<Answer> {
+/** What one more check needs: whatever it writes is committed, also when it has an answer of its own. */
+export type Check<T> = (tx: Tx, instance: Instance) => Promise<T | null>
+
+/** Spec, operation and audit row in one transaction. The dialect has checked the values; `check` comes after the state. */
+export async function change<T extends object = never>({ db, engine, seal, accepted, newId }: ChangeParts, { caller, id, action, spec: wish, detail, memo, dryRun }: ChangeWish, check?: Check<T>): Promise<Answer | T> {
   const now = Date.now()
-  return transact(db, async (tx): Promise<Answer> => {
+  const { password, ...plain } = wish
+  const wanted: Partial<Spec> = { ...plain, ...password === undefined ? {} : { sealedPassword: password === null ? null : seal(password) } }
+  return transact(db, async (tx): Promise<Answer | T> => {
     const [instance] = await lockedInstances(tx, caller.projectId, engine.name, [id])
     if (!instance) return { id, refusal: { kind: 'unknown' } }
     if (!engine.configure) return { id, refusal: { kind: 'unsupported', reason: `${engine.name} has no settings that can be changed` } }
     const refusal = refusalOf(action, instance, (await openOperationsOf(tx, [id])).get(id) ?? null, { flush: false, swap: true })
     if (refusal) return { id, refusal }
+    const answer = await check?.(tx, instance) ?? null
+    if (answer !== null) return answer
     if (dryRun) return { id, plan: planFor(engine, instance, (await nodesOf(tx, [id])).get(id) ?? [], { action, joining: [], leaving: [] }) }
     // A list of parameters names those that change, not all that were ever set.
     const spec = { ...instance.spec, ...wanted, parameters: { ...instance.spec.parameters, ...wanted.parameters } }
-    const former: Former = { spec: Object.fromEntries(Object.keys(wanted).map((name) => [name, instance.spec[name as keyof typeof wanted]])), attributes: {} }
+    const former: Former = { spec: Object.fromEntries(Object.keys(wanted).map((name) => [name, instance.spec[name as keyof Spec]])), attributes: {} }
+    // Who may set a password without the old one need not wait for a lock either.
+    if (password !== undefined) await forgetTries(tx, [id])
     const operationId = newId()
     const opened = await openOperations(tx, [{ id: operationId, instance, action, generation: instance.generation, actor: caller.userName, at: now, memo: { ...memo, former: JSON.stringify(former) } }])
     if (opened.size === 0) return { id, refusal: { kind: 'busy', status: 'running', action: null } }

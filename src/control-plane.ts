@@ -3,7 +3,6 @@ import { randomUUID } from 'node:crypto'
 import { appendAudit } from './store/audit.ts'
 import { openOperations, openOperationsOf, operationsOf, projectOperations } from './store/operations.ts'
 import { backups } from './backups.ts'
-import { change } from './change.ts'
 import { changes } from './changes.ts'
 import { exceeds, holdings } from './holdings.ts'
 import { factsDesk } from './facts.ts'
@@ -11,6 +10,7 @@ import { leavingNodes } from './operations/shrink.ts'
 import { mib, placed, placeEndpoints, placeNodes } from './places.ts'
 import { resize } from './resize.ts'
 import { acceptedOperation, submit } from './submit.ts'
+import { settings } from './settings.ts'
 import { findInstances } from './store/listing.ts'
 import { insertInstances, instancesByIds, nodesOf, projectInstances, takenAddresses, tally } from './store/instances.ts'
 import { heardHosts } from './store/control-planes.ts'
@@ -37,10 +37,12 @@ export interface PlaneParts {
   /** Memory that this machine could give to new processes now, in bytes. */
   readonly available: () => number
   readonly seal: (text: string) => string
+  /** The other way; throws when it was sealed with another key. */
+  readonly open: (sealed: string) => string
   readonly worker: Pick<Worker, 'nudge' | 'progress' | 'cancel'>
 }
 
-export function controlPlane({ db, engines, runtimes, addresses, runtime, vault, host, available, seal, worker }: PlaneParts): ControlPlane {
+export function controlPlane({ db, engines, runtimes, addresses, runtime, vault, host, available, seal, open, worker }: PlaneParts): ControlPlane {
   /**
    * Addresses are looked for before the transaction, which awaits nothing else; whoever places takes turns so that two
    * never find the same. Another control plane of this host may, and the one whose commit comes later looks again.
@@ -138,12 +140,7 @@ export function controlPlane({ db, engines, runtimes, addresses, runtime, vault,
         return answer
       })
     },
-    async change(wish) {
-      const answer = await change({ db, engine: engines[wish.engine], accepted: acceptedOperation, newId }, wish)
-      worker.nudge()
-      return answer
-    },
-    parameters: (engine, of) => engines[engine].parameters?.(of) ?? [],
+    ...settings({ db, engines, seal, open, worker, accepted: acceptedOperation, newId }),
     ...changes({ db, engines, worker }),
     ...holdings({ db, taskView }),
     backups: backups({ db, engines, runtimes, vault, host, nudge: worker.nudge }),

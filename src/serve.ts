@@ -112,7 +112,7 @@ export async function serve(config: Config, log: Logger, down: (how: Config['onE
   runtimes.process.onExit(observer.nudge)
   runtimes.kubernetes.onChange(observer.nudge)
   const rotating = setInterval(() => runtimes.process.rotateLogs(), rotateEveryMs)
-  const plane = controlPlane({ db, engines, runtimes, addresses: addresses(own), runtime: config.runtime, vault, host, available: freemem, seal: secrets.seal, worker })
+  const plane = controlPlane({ db, engines, runtimes, addresses: addresses(own), runtime: config.runtime, vault, host, available: freemem, seal: secrets.seal, open: secrets.open, worker })
 
   const calendar = startCalendar({ db, host, backups: plane.backups, vault, log })
 

@@ -22,7 +22,7 @@ for (const database of databases) {
     let next = 1
     const addresses: Addresses = { async place(ports) { next += 1; return { address: `127.8.8.${next}`, ports } }, close() {} }
     const plane = controlPlane({
-      db, vault: homeVault('/nowhere'), host: 'h', available: () => available, seal: (text) => text, worker: { nudge() {}, progress: () => null, cancel() {} },
+      db, vault: homeVault('/nowhere'), host: 'h', available: () => available, seal: (text) => text, open: (sealed) => sealed, worker: { nudge() {}, progress: () => null, cancel() {} },
       engines: { redis: redisEngine({ account: () => 'a', customer: () => null }, async () => '7.0.15'), kafka: kafkaEngine(() => '3.9.1') },
       runtimes: {} as PlaneParts['runtimes'],
       runtime: 'process', addresses: { process: addresses, kubernetes: addresses },

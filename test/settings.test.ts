@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { after, before, describe, test } from 'node:test'
-import { client, makeServer, nodePid, until, type Answer, type Server } from './support/server.ts'
-import type { Redis } from 'ioredis'
+import { client, makeServer, nodePid, password, until, type Answer, type Server } from './support/server.ts'
+import { Redis } from 'ioredis'
 
 const ha = { spec_code: 'redis.ha.xu1.tiny.r2.128' }
 const cluster = { spec_code: 'redis.cluster.xu1.large.r1.4', capacity: 4 }
@@ -142,6 +142,53 @@ describe('settings', { concurrency: false }, () => {
     assert.deepEqual([await everywhere(id, 'repl-timeout'), await everywhere(id, 'appendfsync'), await everywhere(id, 'maxmemory')], [['61', '61', '61'], ['always', 'always', 'always'], Array(3).fill(String(100 * 2 ** 20))])
     assert.equal(await redis.get('kept'), 'yes')
     redis.disconnect()
+  })
+
+  test('a password changes everywhere at once; open connections stay, and five wrong tries lock it for all', async () => {
+    const id = await server.createRedis('secret', ha)
+    const made = await server.running('dcs', id)
+    const pids = [0, 1].map((n) => nodePid(server.home, id, n))
+    const open = client(made)
+    await open.set('kept', 'yes')
+    const next = 'Wxyz9876!'
+    const change = (old_password: string, new_password: string, path = 'v2') => server.call('dcs', 'PUT', `/${path}/${server.project}/instances/${id}/password`, { old_password, new_password })
+    const can = async (secret: string | undefined, at: { ip: string; port: number } = made): Promise<boolean> => {
+      const redis = new Redis({ host: at.ip, port: at.port, ...secret === undefined ? {} : { password: secret }, protocol: 2, lazyConnect: true, retryStrategy: () => null, maxRetriesPerRequest: 0 })
+      redis.on('error', () => {})
+      try { await redis.connect(); return await redis.get('kept') === 'yes' } catch { return false } finally { redis.disconnect() }
+    }
+    const nodes = (await server.dcs('GET', `/instances/${id}/logical-nodes`)).json.nodes.map((node: any) => ({ ip: node.node_ip, port: Number(node.node_port) }))
+    assert.deepEqual((await change(password, next)).json, { lock_time: '0', result: 'success', lock_time_left: '0', retry_times_left: '5', message: 'Modify DCSInstance password success.' })
+    for (const at of nodes) assert.deepEqual([await can(next, at), await can(password, at)], [true, false])
+    assert.equal(await open.get('kept'), 'yes')
+    for (const [body, code] of [[{ new_password: next }, 'DCS.4845'], [{ old_password: next }, 'DCS.4845'], [{ old_password: next, new_password: 'weak' }, 'DCS.4019'], [{ old_password: next, new_password: next }, 'DCS.4019']] as const) {
+      assert.equal((await server.dcs('PUT', `/instances/${id}/password`, body)).json.error_code, code)
+    }
+    assert.deepEqual((await change('Wrong-000', 'Other-111')).json, { lock_time: '5', result: 'passwordFailed', lock_time_left: '5', retry_times_left: '4', message: 'verify password failed.' })
+    for (const left of ['3', '2']) assert.equal((await change('Wrong-000', 'Other-111')).json.retry_times_left, left)
+    await server.end('SIGKILL')
+    await server.start()
+    for (const left of ['1', '0']) assert.equal((await change('Wrong-000', 'Other-111', 'v1.0')).json.retry_times_left, left)
+    assert.deepEqual([(await change(next, password)).json.result, (await change(next, password, 'v1.0')).json.result], ['locked', 'Locked'])
+    assert.deepEqual([await can(next), await can(password)], [true, false])
+    // Who may reset needs no old one, and ends the lock.
+    const reset = (body: object) => server.dcs('POST', `/instances/${id}/password/reset`, body)
+    for (const [body, code] of [[{}, 'DCS.4845'], [{ new_password: next, no_password_access: true }, 'DCS.4849'], [{ no_password_access: 'maybe' }, 'DCS.4843'], [{ new_password: 'weak' }, 'DCS.4019']] as const) assert.equal((await reset(body)).json.error_code, code)
+    assert.deepEqual((await reset({ new_password: password })).json, { retry_times_left: '5', lock_time: '0', lock_time_left: '0', code: '1', message: 'success', ext_message: null })
+    assert.equal((await change(password, next)).json.result, 'success')
+    assert.equal((await reset({ no_password_access: true })).status, 200)
+    for (const at of nodes) assert.equal(await can(undefined, at), true)
+    assert.equal((await server.running('dcs', id)).no_password_access, 'true')
+    assert.equal((await change(next, password)).json.error_code, 'DCS.4850')
+    await restarted(id)
+    assert.equal(await can(undefined), true)
+    assert.equal((await reset({ new_password: next })).status, 200)
+    assert.deepEqual([await can(undefined), await can(next)], [false, true])
+    await restarted(id)
+    assert.deepEqual([await can(undefined), await can(next)], [false, true])
+    assert.notDeepEqual([0, 1].map((n) => nodePid(server.home, id, n)), pids)
+    for (const secret of [password, next]) assert.ok(!server.log().includes(secret))
+    open.disconnect()
   })
 
   test('settings of a cluster hold on every shard, and wait for a node that is down', async () => {

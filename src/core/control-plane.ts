@@ -93,13 +93,19 @@ export interface ChangeWish {
   readonly engine: EngineName
   readonly id: string
   readonly action: Change
-  readonly spec: Partial<Pick<Spec, 'parameters'>>
+  readonly spec: Partial<Pick<Spec, 'parameters'>> & { /** Null: nobody is asked for one. */ readonly password?: string | null }
   /** For the audit and for whoever looks at the operation later; never a secret. */
   readonly detail: string
   readonly memo?: Memo
   /** Only asks what would happen. */
   readonly dryRun?: boolean
 }
+
+/** Another password, from somebody who knows the old one. */
+export interface PasswordWish extends Pick<ChangeWish, 'caller' | 'engine' | 'id' | 'dryRun'> { readonly old: string; readonly next: string }
+
+/** `none`: the instance asks nobody for a password. `left`: tries before it locks. */
+export type PasswordAnswer = { readonly kind: 'wrong'; readonly left: number } | { readonly kind: 'locked'; readonly forMs: number } | { readonly kind: 'none' | 'same' }
 
 /** A node as it is found now. */
 export interface NodeView {
@@ -126,6 +132,10 @@ export interface ControlPlane {
   resize(wish: ResizeWish): Promise<Answer | string>
   /** Changes settings; committed when this returns, and true on the servers when its operation is done. */
   change(wish: ChangeWish): Promise<Answer>
+  /** Counts wrong tries; five in a row lock it for five minutes. Another spec, by `change`, needs no old password and ends that. */
+  changePassword(wish: PasswordWish): Promise<Answer | PasswordAnswer>
+  /** The operation once it has ended, at most this long; null: it goes on. */
+  ended(projectId: string, operationId: string, withinMs: number): Promise<Operation | null>
   /** What may be set for such an instance, and what is set; empty where its engine has nothing to set. Pure. */
   parameters(engine: EngineName, of: Pick<Instance, 'version' | 'spec'>): readonly Parameter[]
   /** Asks for the end of an unfinished operation that can be left half done. */

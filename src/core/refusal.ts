@@ -24,6 +24,7 @@ const allowedIn: Readonly<Record<Exclude<Action, 'create' | 'recover'>, readonly
   extend: ['running'],
   shrink: ['running'],
   configure: ['running'],
+  password: ['running'],
   backup: ['running'],
   restore: ['running'],
 }

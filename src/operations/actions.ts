@@ -48,6 +48,7 @@ export const actions: Readonly<Record<Action, ActionRow>> = {
   // Nodes that run stay as they are; only those that are missing start.
   extend: { step: converge({ force: false, rolling: true }), bumps: false, deadlineMs: 30 * minute, failures: 10 },
   shrink: { step: shrink, bumps: false, deadlineMs: 30 * minute, failures: 10 },
+  password: { step: configure, bumps: false, deadlineMs: 10 * minute, failures: 10 },
   configure: { step: configure, bumps: false, deadlineMs: 10 * minute, failures: 10 },
   flush: { step: flush, bumps: false, deadlineMs: 10 * minute, failures: 10 },
   backup: { step: backup, bumps: false, deadlineMs: 60 * minute, failures: 10 },

@@ -1,4 +1,5 @@
 /** Instances, their nodes and the addresses these hold. */
+import { forgetTries } from './tries.ts'
 import { insertMany, isShared, locked, type Database, type Tx } from './database.ts'
 import type { AddressRow, InstanceRow, NodeRow } from './tables.ts'
 import type { Action } from '../core/operation.ts'
@@ -64,6 +65,7 @@ export async function deleteInstances(tx: Tx, ids: readonly string[]): Promise<v
   await tx.deleteFrom('addresses').where('node_id', 'in', ids).execute()
   await tx.deleteFrom('nodes').where('instance_id', 'in', ids).execute()
   await tx.deleteFrom('instances').where('id', 'in', ids).execute()
+  await forgetTries(tx, ids)
 }
 
 /**

@@ -25,7 +25,7 @@ const credentials = readCredentials(config)
 await ensureProject(db, { id: projectId, name: credentials.project, domain: credentials.domain })
 const nowhere: Addresses = { async place() { throw new Error('nothing is created here') }, close() {} }
 const plane = controlPlane({ available: () => Infinity,
-  db, ...registry(config, secrets), runtime: 'process', vault: homeVault(config.home), host: 'bench', seal: secrets.seal, worker: { nudge() {}, progress: () => null, cancel() {} },
+  db, ...registry(config, secrets), runtime: 'process', vault: homeVault(config.home), host: 'bench', seal: secrets.seal, open: secrets.open, worker: { nudge() {}, progress: () => null, cancel() {} },
   addresses: { process: nowhere, kubernetes: nowhere },
 })
 await listen({ config, plane, identity: identityStore(db, credentials), tokenKey: secrets.derive('tokens'), log: pino({ level: 'warn' }), down() {} })

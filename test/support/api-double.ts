@@ -139,6 +139,8 @@ export async function ground(): Promise<Ground> {
       one!.tasks.unshift(one!.open)
       return { id: wish.id, operation: one!.open }
     },
+    async changePassword(wish) { return plane.change({ ...wish, action: 'password', spec: {}, detail: '' }) },
+    async ended() { return null },
     parameters: (engine, of) => engines[engine].parameters?.(of) ?? [],
     async prefer(wish) {
       const one = inProject(wish.caller.projectId, wish.engine).find((each) => each.instance.id === wish.id)!

@@ -14,7 +14,7 @@ export function password(body: Body): string | null | Refused {
 }
 
 /** 8 to 32 characters of three classes out of four: lower case, upper case, digits, specials. */
-function isStrong(text: string): boolean {
+export function isStrong(text: string): boolean {
   if (!/^[A-Za-z0-9`~!@#$^&*()\-_=+\\|{},<.>/?:'"]{8,32}$/.test(text)) return false
   return [/[a-z]/, /[A-Z]/, /[0-9]/, /[^A-Za-z0-9]/].filter((kind) => kind.test(text)).length >= 3
 }

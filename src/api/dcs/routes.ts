@@ -1,6 +1,7 @@
 /** DCS: every route, area by area, and the envelope around what each answers. */
 import { configRows } from './configs.ts'
 import { backupFileRows, backupRows } from './backups.ts'
+import { passwordRows } from './passwords.ts'
 import { topologyRows } from './topology.ts'
 import { catalogueRows, flavorRows } from './catalogue.ts'
 import { elsewhereRows } from './elsewhere.ts'
@@ -23,6 +24,7 @@ export const dcsRows: readonly Row[] = [
   ...topologyRows,
   ...resizeRows,
   ...configRows,
+  ...passwordRows,
   ...taskRows,
   ...projectRows,
   ...releaseRows,

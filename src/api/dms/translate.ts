@@ -55,7 +55,8 @@ const fixed = {
 } as const
 
 const taskNames: Readonly<Record<Action, string>> = {
-  create: 'createInstance', restart: 'restartInstance', soft_restart: 'softRestartInstance', flush: 'flushInstance', delete: 'deleteInstance', recover: 'recoverInstance', swap: 'swapInstance', extend: 'extendInstance', shrink: 'extendInstance', backup: 'backupInstance', restore: 'restoreInstance', configure: 'modifyInstance',
+  create: 'createInstance', restart: 'restartInstance', soft_restart: 'softRestartInstance', flush: 'flushInstance', delete: 'deleteInstance', recover: 'recoverInstance', swap: 'swapInstance', extend: 'extendInstance', shrink: 'extendInstance', backup: 'backupInstance', restore: 'restoreInstance',
+  configure: 'modifyInstance', password: 'resetPassword',
 }
 
 /** One entry of GET …/tasks. */
