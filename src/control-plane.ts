@@ -13,6 +13,7 @@ import { acceptedOperation, submit } from './submit.ts'
 import { settings } from './settings.ts'
 import { findInstances } from './store/listing.ts'
 import { insertInstances, instancesByIds, nodesOf, projectInstances, takenAddresses, tally } from './store/instances.ts'
+import { holdProject } from './store/projects.ts'
 import { heardHosts } from './store/control-planes.ts'
 import { snapshot, transact, type Database, type Tx } from './store/database.ts'
 import { statusOf, type Status } from './core/status.ts'
@@ -85,6 +86,8 @@ export function controlPlane({ db, engines, runtimes, addresses, runtime, vault,
     }
     const capacity = Number(wish.attributes['capacity'] ?? 0)
     const excess = await transact(db, async (tx) => {
+      // Deleted since the caller was let in: an instance of no project would be nobody's to delete.
+      if (!await holdProject(tx, wish.caller.projectId)) throw new Error(`the project ${wish.caller.projectId} was deleted`)
       const tooMuch = await exceeds(tx, wish.engine, wish.caller.projectId, { instances: made.length, memoryGb: capacity * made.length })
       if (tooMuch) return tooMuch
       await insertInstances(tx, made.map((m) => m.instance), made.flatMap((m) => m.nodes))

@@ -1,5 +1,4 @@
 /** Config → database → registry → worker and observer → listeners; and all of it back again on a signal. */
-import { createHmac } from 'node:crypto'
 import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { freemem, hostname, tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -24,9 +23,12 @@ import { startWorker } from './operations/worker.ts'
 import { startCalendar } from './calendar.ts'
 import { startObserver } from './operations/observer.ts'
 import { controlPlane } from './control-plane.ts'
+import { directory } from './directory.ts'
 import { identityStore } from './identity.ts'
+import { peopleMemory } from './people.ts'
 import { meter } from './metrics.ts'
 import { listen } from './api/server.ts'
+import type { Directory, Identity, Project } from './api/identity.ts'
 import type { Logger } from './core/logger.ts'
 
 /** Nodes' own logs are looked at this often; 10 MB do not fill in between. */
@@ -61,11 +63,6 @@ export async function runServer(env: NodeJS.ProcessEnv, options: { readonly ephe
   process.on('SIGINT', () => void end())
 }
 
-/** Another password ends every token that was given for the old one. */
-function tokenKey(secrets: Secrets, password: string): Buffer {
-  return createHmac('sha256', secrets.derive('tokens')).update(password).digest()
-}
-
 /** What a guard had begun ends within this many tenths of a second. */
 async function openDatabaseSoon(where: Config): Promise<Database> {
   // Two databases would start two servers for each node.
@@ -84,6 +81,13 @@ async function known(db: Database, config: Config): Promise<{ secrets: Secrets; 
   if (!isShared(db)) return { secrets: readSecrets(config.home, config.masterKey), credentials: readCredentials(config) }
   const secrets = await sharedSecrets(db, config)
   return { secrets, credentials: await sharedCredentials(db, secrets, config) }
+}
+
+/** Who may sign in, as the services ask for it. */
+export async function peopleOf(db: Database, credentials: Credentials, secrets: Secrets): Promise<{ readonly identity: Identity; readonly directory: Directory }> {
+  const projects = new Map<string, Project>()
+  const memory = await peopleMemory(db, credentials.domain, () => projects.clear())
+  return { identity: identityStore({ db, credentials, secrets, memory, projects }), directory: directory({ db, credentials, secrets, memory }) }
 }
 
 /** Starts everything; `down` is called when somebody asks through the API that all of it stops. */
@@ -126,9 +130,10 @@ export async function serve(config: Config, log: Logger, down: (how: Config['onE
     await presence.stop()
     await db.destroy()
   }
+  const people = await peopleOf(db, credentials, secrets)
   let listeners: Awaited<ReturnType<typeof listen>>
   try {
-    listeners = await listen({ config, plane, identity: identityStore(db, credentials), tokenKey: tokenKey(secrets, credentials.password), log, ready: presence.reachable, down: () => down('stop'), metrics })
+    listeners = await listen({ config, plane, ...people, log, ready: presence.reachable, down: () => down('stop'), metrics })
   } catch (error) {
     await stopWork()
     await close()

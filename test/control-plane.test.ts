@@ -4,6 +4,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { controlPlane, type PlaneParts } from '../src/control-plane.ts'
 import { kafkaEngine } from '../src/engines/kafka/index.ts'
+import { ensureProject } from '../src/store/projects.ts'
 import { redisEngine } from '../src/engines/redis/index.ts'
 import { databases } from './support/matrix.ts'
 import type { Addresses } from '../src/core/addresses.ts'
@@ -27,6 +28,7 @@ for (const database of databases) {
       runtimes: {} as PlaneParts['runtimes'],
       runtime: 'process', addresses: { process: addresses, kubernetes: addresses },
     })
+    await ensureProject(db, { id: 'p', name: 'p', domain: 'd' })
     try {
       assert.deepEqual(await plane.create(wish()), { kind: 'no room', reason: '300 MiB of memory are needed to start and 100 MiB are available: 200 MiB are missing' })
       assert.equal((await plane.list('p', { engine: 'kafka', includeFailed: true, offset: 0, limit: 10 })).total, 0)

@@ -7,19 +7,20 @@ import type { Verdict } from '../core/policy.ts'
 
 export interface AuthParts {
   readonly identity: Identity
-  /** Signs tokens; whoever has it can be anybody. */
-  readonly tokenKey: Buffer
   /** Epoch ms. */
   readonly now: () => number
 }
 
 /** The caller, or why not. A token decides when both it and a signature are there. */
 export async function authenticate(parts: AuthParts, call: Call): Promise<Who | Problem> {
+  const { identity } = parts
   const token = call.headers['x-auth-token']
   if (typeof token === 'string' && token !== '') {
-    const facts = readToken(parts.tokenKey, token, parts.now())
+    const facts = readToken(identity.tokenKeys, token, parts.now())
     if (facts === 'invalid') return 'token invalid'
     if (facts === 'expired') return 'token expired'
+    await identity.refresh()
+    if (!identity.holds(facts)) return 'token invalid'
     return { user: { id: facts.userId, name: facts.userName, domain: { id: facts.domainId, name: facts.domainName } }, projectId: facts.projectId }
   }
   const authorization = call.headers['authorization']
@@ -28,12 +29,13 @@ export async function authenticate(parts: AuthParts, call: Call): Promise<Who | 
   if (!claim) return 'bad signature'
   const problem = claimProblem(claim, call, parts.now())
   if (problem) return problem
-  const key = await parts.identity.accessKey(claim.accessKey)
+  await identity.refresh()
+  const key = identity.accessKey(claim.accessKey)
   // An unknown key is checked against a secret nobody has, so that it takes as long as a known one.
-  if (!signatureHolds(claim, key?.secret ?? parts.tokenKey.toString('hex'), call) || !key) return 'bad signature'
+  if (!signatureHolds(claim, key?.secret ?? identity.tokenKeys.all[0]!.toString('hex'), call) || !key) return 'bad signature'
   const wanted = call.headers['x-project-id']
   if (wanted === undefined || wanted === '') return { user: key.user, projectId: null }
-  const project = typeof wanted === 'string' ? await parts.identity.project(wanted.toLowerCase()) : null
+  const project = typeof wanted === 'string' ? await identity.project(wanted.toLowerCase()) : null
   return project?.domainId === key.user.domain.id ? { user: key.user, projectId: project.id } : 'other project'
 }
 

@@ -37,7 +37,7 @@ export type Problem =
   /** Signed in, and not allowed to do this: policies say no; only reading is allowed; no role here. */
   | 'forbidden' | 'read only' | 'no role'
 
-export type Method = 'GET' | 'POST' | 'PUT' | 'DELETE'
+export type Method = 'GET' | 'HEAD' | 'POST' | 'PUT' | 'DELETE'
 
 /**
  * What a caller must be allowed to do, in the clouds' words: `dcs:instance:get`. Where one route does several things, the
@@ -54,11 +54,13 @@ interface Of<Access extends string, Handle> {
 
 /**
  * `open` asks for nobody's name; `user` for a valid token or signature; `project` also for the project in the path;
- * `domain` for a role that counts in all projects. A `user` route whose action is null is for whoever is signed in.
+ * `domain` for a role that counts in all projects, `unless` the call is about the caller. A `user` route whose action is
+ * null is for whoever is signed in.
  */
 export type Route =
   | Of<'open', (call: Call) => Reply | Promise<Reply>>
-  | Of<'user' | 'domain', (call: Call, who: Who) => Reply | Promise<Reply>> & { readonly action: IamAction | null }
+  | Of<'user', (call: Call, who: Who) => Reply | Promise<Reply>> & { readonly action: IamAction | null }
+  | Of<'domain', (call: Call, who: Who) => Reply | Promise<Reply>> & { readonly action: IamAction; readonly unless?: (call: Call, who: Who) => boolean }
   | Of<'project', (call: Call, caller: Caller) => Reply | Promise<Reply>> & { readonly action: IamAction }
 
 export interface Service {

@@ -97,8 +97,9 @@ async function dispatch(service: Service, auth: AuthParts, route: Route, call: C
     return problem ? service.refuse(problem, call.path, action) : route.handle(call, caller)
   }
   const action = route.action && actionOf(route.action, call)
-  const problem = action && forbidden(auth, who.user.id, route.access === 'domain' ? null : who.projectId, action)
-  return problem ? service.refuse(problem, call.path, action) : route.handle(call, who)
+  const mayAnyway = action === null || route.access === 'domain' && route.unless?.(call, who)
+  const problem = mayAnyway ? null : forbidden(auth, who.user.id, route.access === 'domain' ? null : who.projectId, action)
+  return problem ? service.refuse(problem, call.path, action!) : route.handle(call, who)
 }
 
 /** Null when it is larger than allowed; what remains of it is thrown away as it comes. */

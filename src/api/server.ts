@@ -13,15 +13,15 @@ import type { Config } from '../config.ts'
 import type { ControlPlane } from '../core/control-plane.ts'
 import type { Logger } from '../core/logger.ts'
 import type { Service } from './http.ts'
-import type { Identity } from './identity.ts'
+import type { Directory, Identity } from './identity.ts'
 import type { Metrics } from './console/metrics.ts'
 
 export interface ListenOptions {
   readonly config: Pick<Config, 'host' | 'port' | 'publicHost' | 'tls' | 'metricsToken'> & { readonly identity: Pick<Config['identity'], 'region'> }
   readonly plane: ControlPlane
   readonly identity: Identity
-  /** Signs tokens; stable across restarts, or every token ends with the process. */
-  readonly tokenKey: Buffer
+  /** Absent: one user, and nobody to look up. */
+  readonly directory?: Directory
   readonly log: Logger
   /** Whether /healthz may say so; absent: as soon as every listener is open. */
   readonly ready?: () => boolean
@@ -44,14 +44,14 @@ export interface Listening {
 const offsets = { iam: 0, dcs: 1, dms: 2, console: 5 } as const
 
 /** Listens on every port, or throws a sentence that names the one that failed, with the others closed again. */
-export async function listen({ config, plane, identity, tokenKey, log, ready, down, now = Date.now, metrics }: ListenOptions): Promise<Listening> {
+export async function listen({ config, plane, identity, directory, log, ready, down, now = Date.now, metrics }: ListenOptions): Promise<Listening> {
   const urls = urlsOf(config)
   let open = false
   const services: Readonly<Record<keyof Urls, Service>> = {
-    iam: iamService({ identity, tokenKey, now, urls, region: config.identity.region }),
-    dcs: dcsService(plane, { region: config.identity.region, url: urls.dcs, links: signedLinks(urls.dcs, createHmac('sha256', tokenKey).update('links').digest(), now) }),
+    iam: iamService({ identity, now, urls, region: config.identity.region, ...directory ? { directory } : {} }),
+    dcs: dcsService(plane, { region: config.identity.region, url: urls.dcs, links: signedLinks(urls.dcs, createHmac('sha256', identity.tokenKeys.all[0]!).update('links').digest(), now) }),
     dms: dmsService(plane),
-    console: consoleService({ plane, urls, ready: () => open && (ready?.() ?? true), down, ...(metrics ? { metrics: { ...metrics, token: config.metricsToken } } : {}) }),
+    console: consoleService({ plane, urls, ready: () => open && (ready?.() ?? true), down, ...(directory ? { people: { identity, directory, actions: () => actionsOf(Object.values(services)) } } : {}), ...(metrics ? { metrics: { ...metrics, token: config.metricsToken } } : {}) }),
   }
   const apps: FastifyInstance[] = []
   const pair = config.tls && readPair(config.tls)
@@ -63,7 +63,7 @@ export async function listen({ config, plane, identity, tokenKey, log, ready, do
     clearTimeout(late)
   }
   for (const [name, service] of Object.entries(services) as [keyof Urls, Service][]) {
-    const app = serviceApp(service, { identity, tokenKey, now }, { log, tls: pair, ...(metrics ? { answered: metrics.answered } : {}) })
+    const app = serviceApp(service, { identity, now }, { log, tls: pair, ...(metrics ? { answered: metrics.answered } : {}) })
     const port = config.port + offsets[name]
     apps.push(app)
     try { await app.listen({ host: config.host, port }) } catch (error) {
@@ -73,6 +73,12 @@ export async function listen({ config, plane, identity, tokenKey, log, ready, do
   }
   open = true
   return { urls, close }
+}
+
+/** Every action that a route of these services asks for, once. */
+function actionsOf(services: readonly Service[]): string[] {
+  const named = services.flatMap((service) => service.routes).flatMap((route) => 'action' in route && route.action !== null ? typeof route.action === 'string' ? [route.action] : route.action.among : [])
+  return [...new Set(named)].toSorted()
 }
 
 function urlsOf(config: Pick<Config, 'port' | 'publicHost' | 'tls'>): Urls {

@@ -1,7 +1,9 @@
 /** Tokens that need no store: a payload and its HMAC, both readable in one header. */
-import { createHmac, timingSafeEqual } from 'node:crypto'
+import { createHash, createHmac, randomUUID, timingSafeEqual } from 'node:crypto'
 
 export interface TokenFacts {
+  /** Names it where it is revoked; tokens of the first releases have none. */
+  readonly id?: string
   readonly userId: string
   readonly userName: string
   readonly domainId: string
@@ -10,29 +12,35 @@ export interface TokenFacts {
   readonly projectId: string | null
   readonly scope: 'project' | 'domain' | 'none'
   readonly methods: readonly string[]
+  /** Which password of the user it was given for; absent: the first user's, whose key is another one for each password. */
+  readonly epoch?: number
   /** Epoch ms. */
   readonly issuedAt: number
   readonly expiresAt: number
 }
 
+/** Whoever has one can be anybody whose tokens it signs. */
+export interface TokenKeys { readonly of: (userId: string) => Buffer; readonly all: readonly Buffer[] }
+
 /** As in the clouds. */
 export const tokenLifetimeMs = 24 * 3600_000
 
-export function issueToken(key: Buffer, facts: TokenFacts): string {
-  const payload = Buffer.from(JSON.stringify(facts), 'utf8').toString('base64url')
-  return `${payload}.${mac(key, payload)}`
+export function issueToken(keys: TokenKeys, facts: Omit<TokenFacts, 'id'>): string {
+  const payload = Buffer.from(JSON.stringify({ id: randomUUID().replaceAll('-', ''), ...facts }), 'utf8').toString('base64url')
+  return `${payload}.${mac(keys.of(facts.userId), payload)}`
 }
 
-export function readToken(key: Buffer, token: string, now: number): TokenFacts | 'invalid' | 'expired' {
+/** What it says; its `id` is always there. */
+export function readToken(keys: TokenKeys, token: string, now: number): TokenFacts & { readonly id: string } | 'invalid' | 'expired' {
   // Longer than any that we issue; not worth an HMAC.
   if (token.length > 4096) return 'invalid'
   const dot = token.indexOf('.')
   if (dot < 1) return 'invalid'
   const payload = token.slice(0, dot)
   // Texts are compared, not bytes: several base64 texts decode to the same bytes, and only one of them is ours.
-  if (!sameText(token.slice(dot + 1), mac(key, payload))) return 'invalid'
+  if (!keys.all.some((key) => sameText(token.slice(dot + 1), mac(key, payload)))) return 'invalid'
   const facts = JSON.parse(Buffer.from(payload, 'base64url').toString('utf8')) as TokenFacts
-  return facts.expiresAt <= now ? 'expired' : facts
+  return facts.expiresAt <= now ? 'expired' : { id: createHash('sha256').update(payload).digest('hex').slice(0, 32), ...facts }
 }
 
 /** In a time that tells nothing of where two texts differ. */

@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs'
 import { Command } from 'commander'
 import { addInstanceCommands } from './commands/instances.ts'
 import { addQuotaCommand } from './commands/quota.ts'
+import { addPeopleCommands } from './commands/people.ts'
 import { addServerCommands } from './commands/server.ts'
 import { addTransferCommands } from './commands/transfer.ts'
 import { Complaint } from './client.ts'
@@ -21,6 +22,7 @@ Exit codes: 0 done; 1 refused or failed; 2 wrong usage; 3 not confirmed.`)
 addServerCommands(program)
 addTransferCommands(program)
 addQuotaCommand(program)
+addPeopleCommands(program)
 addInstanceCommands(program, 'dcs')
 addInstanceCommands(program, 'dms')
 program.commands.forEach(exitWithTwo)

@@ -1,7 +1,7 @@
 /** Projects: the tenants. */
 import { randomUUID } from 'node:crypto'
 import { sql } from 'kysely'
-import type { Database } from './database.ts'
+import { isShared, type Database, type Tx } from './database.ts'
 import type { ProjectRow } from './tables.ts'
 
 /** Makes sure that a project exists with this id and name. */
@@ -13,12 +13,33 @@ export async function ensureProject(db: Database, project: { readonly id: string
 }
 
 /** Null when the name is taken. */
-export async function createProject(db: Database, name: string, domain: string): Promise<ProjectRow | null> {
+export async function createProject(db: Database | Tx, name: string, domain: string): Promise<ProjectRow | null> {
   const row = { id: randomUUID().replaceAll('-', ''), name, domain, created_at: Date.now() }
   const made = await db.insertInto('projects').values(row).onConflict((conflict) => conflict.columns(['domain', 'name']).doNothing()).executeTakeFirst()
   return Number(made.numInsertedOrUpdatedRows) === 1 ? row : null
 }
 
-export async function listProjects(db: Database, domain: string): Promise<ProjectRow[]> {
+export async function listProjects(db: Database | Tx, domain: string): Promise<ProjectRow[]> {
   return db.selectFrom('projects').selectAll().where('domain', '=', domain).orderBy('created_at').orderBy('id').execute()
+}
+
+/** False while it has instances. */
+export async function deleteProject(tx: Tx, id: string): Promise<boolean> {
+  // Held first: whoever is creating an instance in it holds it too.
+  await lockProject(tx, id)
+  if (await tx.selectFrom('instances').select('id').where('project_id', '=', id).limit(1).executeTakeFirst()) return false
+  await tx.deleteFrom('user_roles').where('project_id', '=', id).execute()
+  await tx.deleteFrom('projects').where('id', '=', id).execute()
+  return true
+}
+
+async function lockProject(tx: Tx, id: string): Promise<void> {
+  const row = tx.selectFrom('projects').select('id').where('id', '=', id)
+  await (isShared(tx) ? row.forUpdate() : row).execute()
+}
+
+/** Until the transaction ends nobody deletes it; false when somebody has. */
+export async function holdProject(tx: Tx, id: string): Promise<boolean> {
+  const row = tx.selectFrom('projects').select('id').where('id', '=', id)
+  return await (isShared(tx) ? row.forKeyShare() : row).executeTakeFirst() !== undefined
 }

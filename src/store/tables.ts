@@ -13,6 +13,11 @@ export interface Tables {
   projects: ProjectRow
   settings: SettingRow
   control_planes: ControlPlaneRow
+  users: UserRow
+  roles: RoleRow
+  user_roles: UserRoleRow
+  access_keys: AccessKeyRow
+  revoked_tokens: RevokedTokenRow
 }
 
 export interface InstanceRow {
@@ -58,3 +63,13 @@ export interface SettingRow { name: string; value: string }
 
 /** A control plane that lives, or did when it last said so; only in a database that several share. */
 export interface ControlPlaneRow { id: string; host: string; seen_at: number }
+
+/** All users but the first, which is in the server's settings. `password` is a hash; `epoch` is raised by each new one. */
+export interface UserRow { id: string; domain: string; name: string; description: string; password: string; epoch: number; created_at: number }
+/** `rules`: JSON, see core/policy.ts. Roles that are always there have no row. */
+export interface RoleRow { domain: string; name: string; description: string; rules: string }
+/** An empty project stands for all of them. */
+export interface UserRoleRow { user_id: string; project_id: string; role: string }
+/** `secret` is sealed with the master key. */
+export interface AccessKeyRow { id: string; user_id: string; secret: string; description: string; created_at: number }
+export interface RevokedTokenRow { id: string; sequence: number; expires_at: number }

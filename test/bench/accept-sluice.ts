@@ -9,7 +9,7 @@ import { sql } from 'kysely'
 import { readConfig } from '../../src/config.ts'
 import { controlPlane } from '../../src/control-plane.ts'
 import { readCredentials } from '../../src/home.ts'
-import { identityStore } from '../../src/identity.ts'
+import { peopleOf } from '../../src/serve.ts'
 import { listen } from '../../src/api/server.ts'
 import { registry } from '../../src/registry.ts'
 import { homeVault } from '../../src/vault.ts'
@@ -28,7 +28,7 @@ const plane = controlPlane({ available: () => Infinity,
   db, ...registry(config, secrets), runtime: 'process', vault: homeVault(config.home), host: 'bench', seal: secrets.seal, open: secrets.open, worker: { nudge() {}, progress: () => null, cancel() {} },
   addresses: { process: nowhere, kubernetes: nowhere },
 })
-await listen({ config, plane, identity: identityStore(db, credentials), tokenKey: secrets.derive('tokens'), log: pino({ level: 'warn' }), down() {} })
+await listen({ config, plane, ...await peopleOf(db, credentials, secrets), log: pino({ level: 'warn' }), down() {} })
 process.on('message', () => { void sql.raw(finishAll).execute(db).then(() => process.send!('finished')) })
 process.on('disconnect', () => process.exit())
 process.send!({ ids })

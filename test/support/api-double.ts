@@ -189,7 +189,7 @@ export async function ground(): Promise<Ground> {
 
   const base = await freeBase()
   const listening = await listen({
-    config: { host: '127.0.0.1', port: base, publicHost: '127.0.0.1', tls: null, metricsToken: null, identity: { region: people.region } }, plane, identity: identityOf(may), tokenKey: Buffer.alloc(32, 7),
+    config: { host: '127.0.0.1', port: base, publicHost: '127.0.0.1', tls: null, metricsToken: null, identity: { region: people.region } }, plane, identity: identityOf(may),
     log: { info() {}, warn() {}, error(fields) { errors.push(fields) } }, now: () => clock.now, down: () => { wishes.push('down') },
   })
   const offsets = { iam: 0, dcs: 1, dms: 2, console: 5 }
@@ -236,17 +236,25 @@ function identityOf(may: Ground['may']): Identity {
   const user = { id: 'c'.repeat(32), name: people.user, domain }
   const projects: Project[] = [{ id: projectId, name: people.region, domainId: domain.id }, { id: otherProjectId, name: 'eu-de_other', domainId: domain.id }, { id: 'e'.repeat(32), name: 'foreign', domainId: 'another' }]
   const of = (domainId: string): Project[] => projects.filter((project) => project.domainId === domainId)
+  const key = Buffer.alloc(32, 7)
+  const revoked = new Set<string>()
   return {
+    tokenKeys: { of: () => key, all: [key] },
+    async refresh() {},
+    holds: (facts) => !revoked.has(facts.id!),
+    async revoke(facts) { revoked.add(facts.id!) },
+    epoch: () => 0,
+    roles: () => may.roles.map((role) => role.name),
     async authenticate(named, inDomain, password) {
       const right = 'id' in named ? named.id === user.id : named.name === user.name && inDomain !== null && ('id' in inDomain ? inDomain.id === domain.id : inDomain.name === domain.name)
       return right && password === people.password ? user : null
     },
-    async user(id) { return id === user.id ? user : null },
-    async accessKey(id) { return id === people.accessKey ? { secret: people.secretKey, user } : null },
-    async projects(domainId) { return of(domainId) },
+    user: (id) => id === user.id ? user : null,
+    accessKey: (id) => id === people.accessKey ? { secret: people.secretKey, user } : null,
+    async projects(one) { return of(one.domain.id) },
     async project(id) { return projects.find((project) => project.id === id) ?? null },
     judge: (_userId, _projectId, action) => judge(may.roles, action),
-    async createProject(domainId, name) {
+    async createProject({ domain: { id: domainId } }, name) {
       if (of(domainId).some((project) => project.name === name)) return null
       const project = { id: randomUUID().replaceAll('-', ''), name, domainId }
       projects.push(project)

@@ -1,10 +1,12 @@
 /** Health and administration, for the CLI and the console. */
 import { Readable } from 'node:stream'
-import { gateway, type ErrorRow } from '../gateway.ts'
-import { ok, type Call, type Problem, type Reply, type Service, type Who } from '../http.ts'
+import { refuseConsole } from './errors.ts'
+import { gateway } from '../gateway.ts'
+import { ok, type Call, type Reply, type Service, type Who } from '../http.ts'
 import { uuid, numberIn } from '../json.ts'
 import { metricsRoutes, type Metrics } from './metrics.ts'
 import { quotaRoutes } from './quota.ts'
+import { peopleRoutes, type PeopleParts } from './people.ts'
 import type { ControlPlane, TaskView } from '../../core/control-plane.ts'
 
 export interface ConsoleParts {
@@ -15,10 +17,11 @@ export interface ConsoleParts {
   /** Stops every node, then the server; answers before it has happened. */
   readonly down: () => void
   readonly metrics?: Metrics & { readonly token: string | null }
+  readonly people?: PeopleParts
 }
 
 /** What Sluice says of itself: readiness, its addresses, its nodes, its operations. */
-export function consoleService({ plane, urls, ready, down, metrics }: ConsoleParts): Service {
+export function consoleService({ plane, urls, ready, down, metrics, people }: ConsoleParts): Service {
   return {
     name: 'console', refuse: refuseConsole,
     routes: [
@@ -30,6 +33,7 @@ export function consoleService({ plane, urls, ready, down, metrics }: ConsolePar
       { method: 'GET', path: '/v1/instances/:instance_id/log', access: 'user', action: 'sluice:instance:getLog', handle: (call, who) => showLog(plane, call, who) },
       { method: 'POST', path: '/v1/down', access: 'domain', action: 'sluice:server:stop', handle: () => { setImmediate(down); return { status: 202, body: { status: 'stopping' } } } },
       ...quotaRoutes(plane, refuseConsole),
+      ...people ? peopleRoutes(people) : [],
       ...metrics ? metricsRoutes(metrics) : [],
     ],
   }
@@ -92,20 +96,4 @@ function operationBody({ operation, progress, nodes }: TaskView): object {
     id: operation.id, instance_id: operation.instanceId, action: operation.action, generation: operation.generation, actor: operation.actor,
     created_at: operation.createdAt, started_at: operation.startedAt, finished_at: operation.finishedAt, outcome: operation.outcome, cause: operation.cause, progress, nodes,
   }
-}
-
-/** A problem in this service's envelope. */
-function refuseConsole(problem: Problem, _path?: string, action?: string): Reply {
-  const row = rows[problem]
-  return { status: row.status, body: { error_code: row.code, error_msg: action === undefined ? row.message : `${row.message} (${action})` } }
-}
-
-const denied = (message: string): ErrorRow => ({ status: 403, code: 'SLUICE.0403', message })
-const signIn = (message: string): ErrorRow => ({ status: 401, code: gateway.signature.code, message })
-const rows: Readonly<Record<Problem, ErrorRow>> = {
-  'no route': gateway.noRoute, 'wrong method': gateway.wrongMethod, 'too large': gateway.tooLarge, malformed: gateway.malformed,
-  'bad signature': gateway.signature, 'unsigned host': gateway.unsignedHost, 'stale signature': gateway.staleSignature, fault: gateway.fault, unavailable: gateway.unavailable,
-  'token missing': signIn('No token in the request.'), 'token invalid': signIn('Invalid token.'), 'token expired': signIn('Token expired.'),
-  forbidden: denied('Your roles do not allow this.'), 'read only': denied('Your role only allows to look.'), 'no role': denied('You have no role here.'),
-  'other project': signIn('The token is for no project, or for another one.'), 'bad project id': signIn('Invalid project ID format.'),
 }

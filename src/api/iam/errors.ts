@@ -12,10 +12,13 @@ export function keystone(status: number, message: string): Reply {
 export function refuseIam(problem: Problem, _path: string, action?: string): Reply {
   const row = gatewayRows[problem]
   if (row) return { status: row.status, body: { error: { code: row.code, message: row.message, title: STATUS_CODES[row.status] } } }
-  if (action !== undefined) return keystone(403, `You are not authorized to perform the requested action: ${action}.`)
+  if (action !== undefined) return forbidden(action)
   const [status, message] = statuses[problem] ?? [401, unauthorized]
   return keystone(status, message)
 }
+
+/** Keystone's answer to whoever may not. */
+export function forbidden(action: string): Reply { return keystone(403, `You are not authorized to perform the requested action: ${action}.`) }
 
 /** Keystone's own sentence for every failed log-in, so that it tells nothing of what was wrong. */
 export const unauthorized = 'The request you have made requires authentication.'
