@@ -1,4 +1,4 @@
-/** `npm run check`: types, lint, import rules, unused exports and dependencies. Runs all of them, then says which failed. */
+/** `npm run check`: types, lint, import rules, generated documents, unused exports and dependencies. Runs all of them, then says which failed. */
 import { spawnSync } from 'node:child_process'
 import { join, resolve } from 'node:path'
 
@@ -8,6 +8,7 @@ const checks: readonly (readonly [name: string, command: string, ...args: string
   ['types', bin('tsc'), '--noEmit'],
   ['lint', bin('oxlint'), '--deny-warnings', 'src', 'test', 'scripts', 'bin'],
   ['import rules', process.execPath, join(root, 'scripts', 'layers.ts')],
+  ['compatibility', process.execPath, join(root, 'scripts', 'compatibility.ts'), '--check'],
   ['unused exports', bin('knip'), '--no-progress'],
 ]
 const failed = checks.filter(([name, command, ...args]) => {

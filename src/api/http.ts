@@ -69,6 +69,19 @@ export interface Service {
   readonly routes: readonly Route[]
   /** A problem in this service's envelope; the path tells the API version, the action what was not allowed. */
   readonly refuse: (problem: Problem, path: string, action?: string) => Reply
+  /** What documents say of a route, for the OpenAPI document. */
+  readonly describe?: (method: string, path: string) => Described | null
+}
+
+export interface Described {
+  /** The operation's name. */
+  readonly name: string
+  /** Of success. */
+  readonly status: number
+  /** The names of the parameters after the question mark. */
+  readonly query: readonly string[]
+  /** JSON schema. */
+  readonly body?: object
 }
 
 export type { Caller, User }

@@ -8,6 +8,7 @@ import { dmsService } from './dms/routes.ts'
 import { iamService } from './iam/routes.ts'
 import { signedLinks } from './links.ts'
 import { serviceApp } from './listener.ts'
+import { documented } from './openapi.ts'
 import { readPair, watchPair } from './tls.ts'
 import type { Config } from '../config.ts'
 import type { ControlPlane } from '../core/control-plane.ts'
@@ -63,7 +64,7 @@ export async function listen({ config, plane, identity, directory, log, ready, d
     clearTimeout(late)
   }
   for (const [name, service] of Object.entries(services) as [keyof Urls, Service][]) {
-    const app = serviceApp(service, { identity, now }, { log, tls: pair, ...(metrics ? { answered: metrics.answered } : {}) })
+    const app = serviceApp(documented(service, urls[name]), { identity, now }, { log, tls: pair, ...(metrics ? { answered: metrics.answered } : {}) })
     const port = config.port + offsets[name]
     apps.push(app)
     try { await app.listen({ host: config.host, port }) } catch (error) {

@@ -4,6 +4,7 @@ import { backupFileRows, backupRows } from './backups.ts'
 import { passwordRows } from './passwords.ts'
 import { topologyRows } from './topology.ts'
 import { catalogueRows, flavorRows } from './catalogue.ts'
+import { describeDcs } from './endpoints.ts'
 import { elsewhereRows } from './elsewhere.ts'
 import { dcsError, isRefused, refuseDcs, type Refused } from './errors.ts'
 import { instanceRows } from './instances.ts'
@@ -45,5 +46,5 @@ export function dcsService(plane: ControlPlane, site: Site): Service {
   const reply = (answer: Reply | Refused, call: Call): Reply => isRefused(answer) ? dcsError(answer, call.path) : answer
   const free = dcsFreeRows.map(([method, path, access, handle]): Route => ({ method, path, ...access === 'open' ? { access } : { access, action: null }, handle: async (call: Call) => reply(await handle(call, site, plane), call) }))
   const routes = dcsRows.map(([method, path, action, handle]): Route => ({ method, path, action, access: 'project', handle: async (call, caller) => reply(await handle(plane, call, caller, site), call) }))
-  return { name: 'DCS', routes: [...free, ...routes], refuse: refuseDcs }
+  return { name: 'DCS', routes: [...free, ...routes], refuse: refuseDcs, describe: describeDcs }
 }
