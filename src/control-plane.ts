@@ -1,7 +1,7 @@
 /** The use cases: create, submit, list, show. Each wish, its generation and its audit row are one transaction. */
 import { randomUUID } from 'node:crypto'
 import { appendAudit } from './store/audit.ts'
-import { openOperations, openOperationsOf, operationsOf, projectOperations } from './store/operations.ts'
+import { openOperations, operationsOf, projectOperations } from './store/operations.ts'
 import { backups } from './backups.ts'
 import { changes } from './changes.ts'
 import { exceeds, holdings } from './holdings.ts'
@@ -12,10 +12,11 @@ import { resize } from './resize.ts'
 import { acceptedOperation, submit } from './submit.ts'
 import { settings } from './settings.ts'
 import { findInstances } from './store/listing.ts'
-import { insertInstances, instancesByIds, nodesOf, projectInstances, takenAddresses, tally } from './store/instances.ts'
 import { holdProject } from './store/projects.ts'
+import { shownById, shownByIds, shownOfProject, type Shown } from './store/shown.ts'
+import { insertInstances, nodesOf, projectInstances, takenAddresses, tally } from './store/instances.ts'
 import { heardHosts } from './store/control-planes.ts'
-import { snapshot, transact, type Database, type Tx } from './store/database.ts'
+import { snapshot, transact, type Database } from './store/database.ts'
 import { statusOf, type Status } from './core/status.ts'
 import type { Vault } from './core/backups.ts'
 import type { Addresses } from './core/addresses.ts'
@@ -98,7 +99,7 @@ export function controlPlane({ db, engines, runtimes, addresses, runtime, vault,
     if (excess) return excess
     worker.nudge()
     const ids = made.map((m) => m.instance.id)
-    const all = new Map((await views(async (tx) => [...(await instancesByIds(tx, ids)).values()])).map((view) => [view.instance.id, view]))
+    const all = new Map((await views(await shownByIds(db, ids))).map((view) => [view.instance.id, view]))
     return ids.flatMap((id) => all.get(id) ?? [])
   }
 
@@ -108,20 +109,15 @@ export function controlPlane({ db, engines, runtimes, addresses, runtime, vault,
     return answers
   }
 
-  async function views(find: (tx: Tx) => Promise<readonly Instance[]>): Promise<View[]> {
-    const { instances, open, nodes, heard } = await snapshot(db, async (tx) => {
-      const instances = await find(tx)
-      const ids = instances.map((instance) => instance.id)
-      const [open, nodes] = [await openOperationsOf(tx, ids), await nodesOf(tx, ids)]
-      // This host is heard of: we are on it.
-      return { instances, open, nodes, heard: instances.some((instance) => !isOurs(instance.host)) ? await heardHosts(tx, Date.now()) : new Set<string>() }
-    })
+  async function views(found: readonly Shown[]): Promise<View[]> {
+    // This host is heard of: we are on it.
+    const heard = found.some(({ instance }) => !isOurs(instance.host)) ? await heardHosts(db, Date.now()) : new Set<string>()
     // A server that cannot be found is told by the creation that needs it, not by everything that shows an instance.
     const runsOn = new Map<string, Promise<string | null>>()
-    return Promise.all(instances.map(async (instance) => {
+    return Promise.all(found.map(async ({ instance, open, nodes }) => {
       const key = `${instance.engine} ${instance.version} ${instance.runtime}`
       if (!runsOn.has(key)) runsOn.set(key, engines[instance.engine].runsOn(instance.version, instance.runtime).catch(() => null))
-      return viewOf(engines[instance.engine], instance, open.get(instance.id) ?? null, nodes.get(instance.id) ?? [], await runsOn.get(key)!, !isOurs(instance.host) && !heard.has(instance.host), desk.last(instance.id))
+      return viewOf(engines[instance.engine], instance, open, nodes, await runsOn.get(key)!, !isOurs(instance.host) && !heard.has(instance.host), desk.last(instance.id))
     }))
   }
 
@@ -148,17 +144,12 @@ export function controlPlane({ db, engines, runtimes, addresses, runtime, vault,
     ...holdings({ db, taskView }),
     backups: backups({ db, engines, runtimes, vault, host, nudge: worker.nudge }),
     async deleteFailed({ caller, engine, dryRun = false }) {
-      const failed = (await views((tx) => projectInstances(tx, caller.projectId, engine))).filter((view) => view.status === 'createfailed')
+      const failed = (await views(await shownOfProject(db, caller.projectId, engine))).filter((view) => view.status === 'createfailed')
       return failed.length === 0 ? [] : accept({ caller, engine, action: 'delete', ids: failed.map((view) => view.instance.id), dryRun })
     },
     async list(projectId, filter) {
-      let total = 0
-      const page = await views(async (tx) => {
-        const found = await findInstances(tx, projectId, filter, [host, clusterHost, ...await heardHosts(tx, Date.now())])
-        total = found.total
-        return found.instances
-      })
-      return { total, views: page }
+      const { total, found } = await snapshot(db, async (tx) => findInstances(tx, projectId, filter, [host, clusterHost, ...await heardHosts(tx, Date.now())]))
+      return { total, views: await views(found) }
     },
     async count(projectId, engine) {
       const counts = new Map<Status, number>()
@@ -169,11 +160,13 @@ export function controlPlane({ db, engines, runtimes, addresses, runtime, vault,
       return counts
     },
     async get(projectId, engine, id) {
-      const [view] = await views((tx) => projectInstances(tx, projectId, engine, [id]))
+      const found = await shownById(db, id)
+      if (found?.instance.projectId !== projectId || found.instance.engine !== engine) return null
+      const [view] = await views([found])
       return !view || view.status !== 'running' || !isOurs(view.instance.host) ? view ?? null : { ...view, facts: await desk.recall(view) }
     },
     async statistics(projectId, engine) {
-      const running = (await views((tx) => projectInstances(tx, projectId, engine))).filter((view) => view.status === 'running' && isOurs(view.instance.host))
+      const running = (await views(await shownOfProject(db, projectId, engine))).filter((view) => view.status === 'running' && isOurs(view.instance.host))
       const found = await desk.ask(running)
       return running.flatMap((view) => found.has(view.instance.id) ? [{ view, facts: found.get(view.instance.id)! }] : [])
     },
@@ -195,7 +188,8 @@ export function controlPlane({ db, engines, runtimes, addresses, runtime, vault,
       return nodes[0] ? runtimes[instance.runtime].logs(nodes[0].id, how) : null
     },
     async nodes(projectId, { engine, instanceId } = {}) {
-      const all = await views((tx) => projectInstances(tx, projectId, engine ?? null, ...instanceId === undefined ? [] : [[instanceId]]))
+      const found = instanceId === undefined ? await shownOfProject(db, projectId, engine ?? null) : [await shownById(db, instanceId)].filter((one) => one !== null)
+      const all = await views(found.filter(({ instance }) => instance.projectId === projectId && (!engine || instance.engine === engine)))
       return Promise.all(all.flatMap((view) => {
         const leaving = view.open ? leavingNodes(view.open.memo) : []
         return view.nodes.map(async (node) => ({ view, node, role: view.roles.get(node.id) ?? null, leaving: leaving.includes(node.id), report: isOurs(node.host) ? await runtimes[view.instance.runtime].report(view.instance.id, node.id) : notHere(node.id) }))

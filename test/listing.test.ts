@@ -79,16 +79,16 @@ for (const database of databases) {
         const found = await findInstances(db, projectId, filter, ['h'])
         const ids = expected(all, projectId, filter)
         assert.equal(found.total, ids.length)
-        assert.deepEqual(found.instances.map(({ id }) => id), ids.slice(filter.offset, filter.offset + filter.limit))
+        assert.deepEqual(found.found.map(({ instance: { id } }) => id), ids.slice(filter.offset, filter.offset + filter.limit))
       }), { numRuns: 400 })
     })
 
     test('each status is found by its name', async () => {
       for (const status of statuses) {
         const filter: ListFilter = { engine: 'redis', status, includeFailed: false, offset: 0, limit: 1000 }
-        const { instances } = await findInstances(db, 'p', filter, ['h'])
-        assert.deepEqual(instances.map(({ id }) => id), expected(all, 'p', filter))
-        assert.ok(instances.length > 0 || status === 'deleting', status)
+        const { found } = await findInstances(db, 'p', filter, ['h'])
+        assert.deepEqual(found.map(({ instance: { id } }) => id), expected(all, 'p', filter))
+        assert.ok(found.length > 0 || status === 'deleting', status)
       }
     })
   })

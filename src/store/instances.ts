@@ -178,6 +178,6 @@ function nodeRow(node: NodeRecord): NodeRow {
   return { id: node.id, instance_id: node.instanceId, ordinal: node.ordinal, host: node.host, address: node.address, ports: JSON.stringify(node.ports), listen: node.listen ? JSON.stringify(node.listen) : null }
 }
 
-function nodeOf(row: NodeRow): NodeRecord {
+export function nodeOf(row: NodeRow): NodeRecord {
   return { id: row.id, instanceId: row.instance_id, ordinal: row.ordinal, host: row.host, address: row.address, ports: JSON.parse(row.ports), ...row.listen === null ? {} : { listen: JSON.parse(row.listen) } }
 }

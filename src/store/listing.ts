@@ -1,22 +1,20 @@
 /** Pages of instances, found by the database: a page costs the same among a hundred and among ten thousand. */
 import { sql, type Expression, type ExpressionBuilder, type SqlBool } from 'kysely'
-import { instanceOf } from './instances.ts'
+import { shown, type Shown } from './shown.ts'
 import { actionsDuring, type Status } from '../core/status.ts'
 import type { Tables } from './tables.ts'
 import type { Database, Tx } from './database.ts'
 import type { Action } from '../core/operation.ts'
-import type { Instance } from '../core/instance.ts'
 import type { ListFilter } from '../core/control-plane.ts'
 
 type Builder = ExpressionBuilder<Tables, 'instances'>
 
 /** Newest first. `living`: the hosts that are heard of. Instances under deletion are never among them. */
-export async function findInstances(db: Database | Tx, projectId: string, filter: ListFilter, living: readonly string[]): Promise<{ total: number; instances: Instance[] }> {
+export async function findInstances(db: Database | Tx, projectId: string, filter: ListFilter, living: readonly string[]): Promise<{ total: number; found: Shown[] }> {
   const query = db.selectFrom('instances').where('project_id', '=', projectId).where('engine', '=', filter.engine).where((q) => q.and(conditions(q, filter, living)))
   const { total } = await query.select((q) => q.fn.countAll<number>().as('total')).executeTakeFirstOrThrow()
-  if (Number(total) <= filter.offset) return { total: Number(total), instances: [] }
-  const rows = await query.selectAll().orderBy('created_at', 'desc').orderBy('id').limit(filter.limit).offset(filter.offset).execute()
-  return { total: Number(total), instances: rows.map(instanceOf) }
+  if (Number(total) <= filter.offset) return { total: Number(total), found: [] }
+  return { total: Number(total), found: await shown(db, query.orderBy('created_at', 'desc').orderBy('id').limit(filter.limit).offset(filter.offset)) }
 }
 
 function conditions(q: Builder, filter: ListFilter, living: readonly string[]): Expression<SqlBool>[] {
