@@ -1,6 +1,7 @@
 /** Other settings for an instance that goes on serving. */
 import { appendAudit } from './store/audit.ts'
 import { forgetTries } from './store/tries.ts'
+import { exceeds } from './holdings.ts'
 import { lockedInstances, nodesOf, setSpec } from './store/instances.ts'
 import { openOperations, openOperationsOf } from './store/operations.ts'
 import { transact, type Database, type Tx } from './store/database.ts'
@@ -23,7 +24,7 @@ export interface ChangeParts {
 export type Check<T> = (tx: Tx, instance: Instance) => Promise<T | null>
 
 /** Spec, operation and audit row in one transaction. The dialect has checked the values; `check` comes after the state. */
-export async function change<T extends object = never>({ db, engine, seal, accepted, newId }: ChangeParts, { caller, id, action, spec: wish, detail, memo, dryRun }: ChangeWish, check?: Check<T>): Promise<Answer | T> {
+export async function change<T extends object = never>({ db, engine, seal, accepted, newId }: ChangeParts, { caller, id, action, spec: wish, attributes = {}, detail, memo, dryRun }: ChangeWish, check?: Check<T>): Promise<Answer | T> {
   const now = Date.now()
   const { password, ...plain } = wish
   const wanted: Partial<Spec> = { ...plain, ...password === undefined ? {} : { sealedPassword: password === null ? null : seal(password) } }
@@ -35,16 +36,19 @@ export async function change<T extends object = never>({ db, engine, seal, accep
     if (refusal) return { id, refusal }
     const answer = await check?.(tx, instance) ?? null
     if (answer !== null) return answer
+    const grown = Number(attributes['capacity'] ?? 0) - Number(instance.attributes['capacity'] ?? 0)
+    const tooMuch = 'capacity' in attributes && grown > 0 ? await exceeds(tx, engine.name, caller.projectId, { instances: 0, memoryGb: grown }) : null
+    if (tooMuch) return { id, refusal: { kind: 'quota', reason: tooMuch.reason } }
     if (dryRun) return { id, plan: planFor(engine, instance, (await nodesOf(tx, [id])).get(id) ?? [], { action, joining: [], leaving: [] }) }
     // A list of parameters names those that change, not all that were ever set.
     const spec = { ...instance.spec, ...wanted, parameters: { ...instance.spec.parameters, ...wanted.parameters } }
-    const former: Former = { spec: Object.fromEntries(Object.keys(wanted).map((name) => [name, instance.spec[name as keyof Spec]])), attributes: {} }
+    const former: Former = { spec: Object.fromEntries(Object.keys(wanted).map((name) => [name, instance.spec[name as keyof Spec]])), attributes: Object.fromEntries(Object.keys(attributes).map((name) => [name, instance.attributes[name]])) }
     // Who may set a password without the old one need not wait for a lock either.
     if (password !== undefined) await forgetTries(tx, [id])
     const operationId = newId()
     const opened = await openOperations(tx, [{ id: operationId, instance, action, generation: instance.generation, actor: caller.userName, at: now, memo: { ...memo, former: JSON.stringify(former) } }])
     if (opened.size === 0) return { id, refusal: { kind: 'busy', status: 'running', action: null } }
-    await setSpec(tx, id, { spec, attributes: instance.attributes }, now)
+    await setSpec(tx, id, { spec, attributes: { ...instance.attributes, ...attributes } }, now)
     await appendAudit(tx, [{ at: now, actor: caller.userName, projectId: caller.projectId, action: `${action}.accepted`, instanceId: id, operationId, detail }])
     return { id, operation: accepted({ id: operationId, instanceId: id, generation: instance.generation }, caller, action, now) }
   })

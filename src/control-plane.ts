@@ -139,7 +139,11 @@ export function controlPlane({ db, engines, runtimes, addresses, runtime, vault,
         return answer
       })
     },
-    ...settings({ db, engines, seal, open, worker, accepted: acceptedOperation, newId }),
+    ...settings({
+      db, engines, runtimes, seal, open, worker,
+      measure: async (instance, nodes) => isOurs(instance.host) ? (await desk.ask([{ instance, nodes }])).get(instance.id) ?? null : null,
+      accepted: acceptedOperation, newId,
+    }),
     ...changes({ db, engines, worker }),
     ...holdings({ db, taskView }),
     backups: backups({ db, engines, runtimes, vault, host, nudge: worker.nudge }),

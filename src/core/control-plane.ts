@@ -93,7 +93,9 @@ export interface ChangeWish {
   readonly engine: EngineName
   readonly id: string
   readonly action: Change
-  readonly spec: Partial<Pick<Spec, 'parameters'>> & { /** Null: nobody is asked for one. */ readonly password?: string | null }
+  readonly spec: Partial<Pick<Spec, 'parameters' | 'memoryBytes' | 'flavor'>> & { /** Null: nobody is asked for one. */ readonly password?: string | null }
+  /** What a dialect echoes from now on. */
+  readonly attributes?: Attributes
   /** For the audit and for whoever looks at the operation later; never a secret. */
   readonly detail: string
   readonly memo?: Memo

@@ -18,6 +18,8 @@ export interface NodeRole {
 /** Figures of an instance as its servers give them, all shards together. */
 export interface Facts {
   readonly usedBytes: number
+  /** Of the part of the data that has most. */
+  readonly fullestBytes: number
   readonly keys: number
   /** Calls of GET and of SET since its servers started. */
   readonly gets: number
@@ -118,6 +120,8 @@ export interface Engine {
    * sentence that says what is waited for. Called only while the whole instance is healthy.
    */
   choose?(world: World, behind: readonly NodeRecord[]): Promise<NodeRecord | string>
+  /** Pure: bytes that each part of the data may have. Absent: nobody counts them. */
+  room?(of: Pick<Instance, 'version' | 'spec'>): number
   /** Pure: what may be set for such an instance. Absent: nothing. */
   parameters?(of: Pick<Instance, 'version' | 'spec'>): readonly Parameter[]
   /**

@@ -11,6 +11,8 @@ export type Refusal =
   | { readonly kind: 'state'; readonly status: Status }
   /** The engine or its version cannot do this, whatever its state. */
   | { readonly kind: 'unsupported'; readonly reason: string }
+  /** There is more data than would fit. */
+  | { readonly kind: 'full'; readonly reason: string }
   /** The project may not have that much memory. */
   | { readonly kind: 'quota'; readonly reason: string }
 
@@ -25,6 +27,8 @@ const allowedIn: Readonly<Record<Exclude<Action, 'create' | 'recover'>, readonly
   shrink: ['running'],
   configure: ['running'],
   password: ['running'],
+  rescale: ['running'],
+  check: ['running'],
   backup: ['running'],
   restore: ['running'],
 }

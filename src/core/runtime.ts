@@ -1,4 +1,5 @@
 /** Makes nodes run. Every method may be called again at any time, after any crash, and converges. */
+import type { Change } from './operation.ts'
 import type { Endpoint, EngineName, Instance, Listening, NodeRecord } from './instance.ts'
 
 export interface NodeSpec {
@@ -58,6 +59,8 @@ export interface Runtime {
   apply(spec: NodeSpec, how: { readonly force: boolean }): Promise<void>
   /** Keeps a node's files for its next start, where somebody else than us may start it; the process stays. Absent: only we start nodes, and write the files then. */
   renew?(spec: NodeSpec): Promise<void>
+  /** Why a node that runs cannot be changed like this, as a sentence; null, or absent: it can. */
+  cannot?(change: Change): string | null
   /** The nodes of an instance, found by what is on the machine, never from memory. */
   inspect(instanceId: string, nodeIds: readonly string[]): Promise<NodeState[]>
   /** SIGKILL to exactly this process; returns when it is gone. One that is gone already is fine. */

@@ -9,8 +9,8 @@ export type Status = 'creating' | 'createfailed' | 'running' | 'error' | 'restar
 const during: Readonly<Record<Action, Status>> = {
   create: 'creating', restart: 'restarting', soft_restart: 'restarting', flush: 'flushing', delete: 'deleting', recover: 'error',
   // In the background, says the document: the instance goes on serving.
-  swap: 'running', configure: 'running', password: 'running',
-  extend: 'extending', shrink: 'extending',
+  swap: 'running', configure: 'running', password: 'running', check: 'running',
+  rescale: 'extending', extend: 'extending', shrink: 'extending',
   backup: 'running', restore: 'restoring',
 }
 

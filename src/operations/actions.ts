@@ -1,4 +1,5 @@
 /** The table of what can be done: one row an action. */
+import { check } from './check.ts'
 import { configure } from './configure.ts'
 import { converge } from './converge.ts'
 import { backup } from './backup.ts'
@@ -48,6 +49,8 @@ export const actions: Readonly<Record<Action, ActionRow>> = {
   // Nodes that run stay as they are; only those that are missing start.
   extend: { step: converge({ force: false, rolling: true }), bumps: false, deadlineMs: 30 * minute, failures: 10 },
   shrink: { step: shrink, bumps: false, deadlineMs: 30 * minute, failures: 10 },
+  rescale: { step: configure, bumps: false, deadlineMs: 10 * minute, failures: 10 },
+  check: { step: check, bumps: false, deadlineMs: minute, failures: 4 },
   password: { step: configure, bumps: false, deadlineMs: 10 * minute, failures: 10 },
   configure: { step: configure, bumps: false, deadlineMs: 10 * minute, failures: 10 },
   flush: { step: flush, bumps: false, deadlineMs: 10 * minute, failures: 10 },

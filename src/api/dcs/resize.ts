@@ -11,11 +11,13 @@ import type { ControlPlane, ResizeWish, View } from '../../core/control-plane.ts
 import type { NodeRecord } from '../../core/instance.ts'
 
 const changeTypes = ['createReplication', 'deleteReplication', 'addSharding', 'instanceType'] as const
-const later = 'this release of Sluice changes the number of nodes, not their memory'
 
 export const resizeRows: readonly Row[] = [
   ['POST', '/v2/:project_id/instances/:instance_id/resize', 'dcs:instance:scale', resize],
   ['POST', '/v1.0/:project_id/instances/:instance_id/extend', 'dcs:instance:scale', extend],
+  ['POST', '/v2/:project_id/instances/:instance_id/resize/check-job', 'dcs:instance:scale', checkResize],
+  ['POST', '/v2/:project_id/orders/instances/:instance_id/resize', 'dcs:instance:scale', orderResize],
+  ['GET', '/v2/:project_id/instances/:instance_id/operations', 'dcs:instance:get', listOperations],
 ]
 
 async function resize(plane: ControlPlane, call: Call, caller: Caller): Promise<Reply | Refused> {
@@ -28,28 +30,73 @@ async function resize(plane: ControlPlane, call: Call, caller: Caller): Promise<
   const problem = badForm(body as Body)
   if (problem) return problem
   const view = await instanceOf(plane, call, caller)
-  if (isRefused(view)) return view
-  const numbers = readChange(body as Body, view, handOver)
+  return isRefused(view) ? view : resizeTo(plane, caller, view, body as Body, { dryRun, handOver })
+}
+
+async function resizeTo(plane: ControlPlane, caller: Caller, view: View, body: Body, { dryRun, handOver }: { readonly dryRun: boolean; readonly handOver: boolean }): Promise<Reply | Refused> {
+  const numbers = readChange(body, view, handOver)
   // Of an instance that is being changed, its state is the answer, not what its numbers happen to be now.
   if (isRefused(numbers)) return stateRefusal(view) ?? numbers
-  const answer = await plane.resize({ caller, engine: 'redis', id, dryRun, ...numbers })
+  const whose = { caller, engine: 'redis', id: view.instance.id, dryRun } as const
+  const answer = await ('leaving' in numbers ? plane.resize({ ...whose, ...numbers }) : plane.change({
+    ...whose, action: 'rescale', spec: { flavor: numbers.specCode, memoryBytes: numbers.memoryBytes }, attributes: { capacity: numbers.capacity }, detail: numbers.specCode,
+  }))
   if (typeof answer === 'string') return refused('DCS.4911', undefined, answer)
   if ('refusal' in answer) return refused(refusalCode('resize', answer.refusal), undefined, 'reason' in answer.refusal ? answer.refusal.reason : undefined)
   return 'plan' in answer ? ok({ plan: planBody(answer.plan) }) : noContent
 }
 
-/** v1.0 knows more memory only, which comes with a later release. */
+/** v1.0 knows more memory only; a client that names no flavor means the same one, larger. */
 async function extend(plane: ControlPlane, call: Call, caller: Caller): Promise<Reply | Refused> {
+  const [id, dryRun] = [idOf(call), dryRunOf(call)]
+  if (isRefused(id)) return id
+  if (isRefused(dryRun)) return dryRun
+  const given = bodyOf(call)
+  if (isRefused(given)) return given
+  const capacity = (given as Body)['new_capacity']
+  if (typeof capacity !== 'number' || !(capacity > 0)) return refused('DCS.4012')
+  const view = await instanceOf(plane, call, caller)
+  if (isRefused(view)) return view
+  if (!(capacity > (view.instance.attributes['capacity'] as number))) return stateRefusal(view) ?? refused('DCS.4103', undefined, 'new_capacity must be more than the instance has')
+  const { spec, version } = view.instance
+  const larger = dcsFlavors.find((row) => row.capacity === capacity && row.topology === spec.topology && row.replicas === spec.replicas && row.versions.includes(version))
+  if (isAbsent((given as Body)['spec_code']) && !larger) return stateRefusal(view) ?? refused('DCS.4012')
+  const body = { new_capacity: capacity, spec_code: isAbsent((given as Body)['spec_code']) ? larger!.specCode : (given as Body)['spec_code'] }
+  return badForm(body) ?? resizeTo(plane, caller, view, body, { dryRun, handOver: false })
+}
+
+/** Whether a change of size could be had, as a job: what is wrong with the wish itself is said at once. */
+async function checkResize(plane: ControlPlane, call: Call, caller: Caller): Promise<Reply | Refused> {
   const id = idOf(call)
   if (isRefused(id)) return id
   const body = bodyOf(call)
   if (isRefused(body)) return body
-  const capacity = (body as Body)['new_capacity']
-  if (typeof capacity !== 'number' || !(capacity > 0)) return refused('DCS.4012')
+  const problem = badForm(body as Body)
+  if (problem) return problem
   const view = await instanceOf(plane, call, caller)
   if (isRefused(view)) return view
-  const enough = capacity > (view.instance.attributes['capacity'] as number)
-  return stateRefusal(view) ?? (enough ? refused('DCS.4102', undefined, later) : refused('DCS.4103', undefined, 'new_capacity must be more than the instance has'))
+  const numbers = readChange(body as Body, view, false)
+  if (isRefused(numbers)) return stateRefusal(view) ?? numbers
+  const { memoryBytes, shards } = { ...view.instance.spec, ...numbers }
+  const answer = await plane.change({ caller, engine: 'redis', id, action: 'check', spec: {}, detail: String((body as Body)['spec_code']), memo: { memoryBytes, shards } })
+  if ('refusal' in answer) return refused(refusalCode('resize', answer.refusal))
+  return ok({ job_id: 'operation' in answer ? answer.operation.id : null })
+}
+
+/** Prepaid instances have orders, and there are none. */
+async function orderResize(plane: ControlPlane, call: Call, caller: Caller): Promise<Reply | Refused> {
+  const view = await instanceOf(plane, call, caller)
+  return isRefused(view) ? view : refused('DCS.4102', undefined, 'no instance here is prepaid, so there is nothing to order: resize it with POST …/resize')
+}
+
+/** Whether an operation could begin now. */
+async function listOperations(plane: ControlPlane, call: Call, caller: Caller): Promise<Reply | Refused> {
+  const view = await instanceOf(plane, call, caller)
+  if (isRefused(view)) return view
+  const wanted = call.query.get('operation') || 'extend'
+  if (wanted !== 'extend') return refused('DCS.4062', 'operation')
+  const hindrance = stateRefusal(view)
+  return ok({ instance_id: view.instance.id, operations: [{ operation: wanted, is_support: hindrance === null, ...hindrance ? { cause_id: hindrance.code } : {} }] })
 }
 
 function stateRefusal({ status, open }: View): Refused | null {
@@ -88,8 +135,8 @@ function badForm(body: Body): Refused | null {
   return null
 }
 
-/** What the new flavor means for this instance, or why it cannot have it. */
-function readChange(body: Body, view: View, handOver: boolean): Pick<ResizeWish, 'shards' | 'replicas' | 'leaving' | 'flavor' | 'memoryBytes' | 'attributes'> | Refused {
+/** What the new flavor means for this instance, or why it cannot have it; the flavor itself, where only the memory is another. */
+function readChange(body: Body, view: View, handOver: boolean): Pick<ResizeWish, 'shards' | 'replicas' | 'leaving' | 'flavor' | 'memoryBytes' | 'attributes'> | DcsFlavor | Refused {
   const { spec, version, attributes } = view.instance
   const rows = dcsFlavors.filter((row) => row.specCode === body['spec_code'] && row.versions.includes(version))
   if (rows.length === 0) return refused('DCS.4927', undefined, `it is not for Redis ${version}`)
@@ -99,8 +146,13 @@ function readChange(body: Body, view: View, handOver: boolean): Pick<ResizeWish,
   const change = body['change_type']
   const bigger = flavor.capacity !== attributes['capacity']
   if (!bigger && flavor.replicas === spec.replicas) return refused('DCS.4103', undefined, 'the instance has this flavor already')
-  if (change === 'addSharding') return moreShards(flavor, view)
-  if (bigger) return refused('DCS.4102', undefined, flavor.replicas !== spec.replicas ? 'memory and replicas change in separate calls' : later)
+  // Clients that only name a larger flavor mean the shards that come with it.
+  if (change === 'addSharding' || isAbsent(change) && bigger && flavor.shards > spec.shards) return moreShards(flavor, view)
+  if (bigger) {
+    if (flavor.replicas !== spec.replicas) return refused('DCS.4102', undefined, 'memory and replicas change in separate calls')
+    if (!isAbsent(change)) return refused('DCS.4102', undefined, 'memory changes without a change_type')
+    return flavor.shards === spec.shards ? flavor : refused('DCS.4102', undefined, 'only more shards can be had')
+  }
   if (isAbsent(change)) return refused('DCS.4062', 'change_type', 'it must be createReplication or deleteReplication')
   const numbers = { shards: spec.shards, replicas: flavor.replicas, flavor: flavor.specCode }
   if (change === 'createReplication') return flavor.replicas > spec.replicas ? { ...numbers, leaving: [] } : refused('DCS.4927', undefined, `the instance has ${spec.replicas} replicas already`)

@@ -8,7 +8,7 @@ import { flushOnce, forgetFlush, type FlushTarget } from './flush.ts'
 import { configureAll } from './configure.ts'
 import { layout, type RedisSecrets } from './layout.ts'
 import { readInfo, withSession, type Info } from './client.ts'
-import { parametersOf } from './parameters.ts'
+import { maxmemoryOf, parametersOf } from './parameters.ts'
 import { plan } from './plan.ts'
 import { prefer, rolesOf } from './roles.ts'
 import { runnable } from './versions.ts'
@@ -51,6 +51,7 @@ export function redisEngine(secrets: RedisSecrets, installed: (runtime: RuntimeN
     },
     async arrange(world) { return await topologyOf(world.instance.spec).arrange?.(ground(world)) ?? { ok: true } },
     async choose(world, behind) { return await topologyOf(world.instance.spec).choose?.(ground(world), behind) ?? behind[0]! },
+    room: maxmemoryOf,
     parameters: parametersOf,
     configure: (world, before) => configureAll(ground(world), before, secrets),
     async swap(world, before) { return await topologyOf(world.instance.spec).swap?.(ground(world), before) ?? { ok: true } },

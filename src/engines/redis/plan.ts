@@ -34,6 +34,8 @@ export function plan(instance: Instance, nodes: readonly NodeRecord[], { action,
       const next = masters.map(successor)
       return { nodes: [...each(masters, (node) => `${handsOver(node)} and becomes a replica`), ...each(replicas, (node) => next.includes(node) ? 'becomes the master, and takes the address of the instance' : 'follows the new master')], gap: handover, risk: noRisk }
     }
+    case 'check': return { nodes: each(nodes, 'is asked for its figures'), gap: nothing, risk: 'None.' }
+    case 'rescale': return { nodes: each(nodes, 'gets another maxmemory while it serves'), gap: nothing, risk: 'None: what there is fits.' }
     case 'password': return { nodes: each(nodes, 'asks those who come for the new password; open connections stay'), gap: nothing, risk: 'None: no node is restarted.' }
     case 'configure': return { nodes: each(nodes, 'gets the new settings while it serves'), gap: nothing, risk: 'None: no node is restarted.' }
     case 'flush': return { nodes: each(nodes, 'every key removed, from memory and from its append-only file'), gap: { fromMs: 0, toMs: 10, why: 'The keys leave their databases at once; their memory is freed in the background.' }, risk: 'Every key of every database, for good, but for what backups have.' }

@@ -1,0 +1,25 @@
+/** Whether an instance's data fits into less memory, asked of its servers. */
+import type { Facts } from '../core/engine.ts'
+import type { Change, Step } from '../core/operation.ts'
+import type { Parts } from './actions.ts'
+
+/** What is used may be so much of the new size; the rest is for what is written meanwhile. */
+const mostOfSmaller = 0.7
+
+/** Why it does not; null when it does. `room`: bytes that each part of the data may have. */
+export function unfit(room: number, facts: Facts | null, action: Change): string | null {
+  if (!facts) return 'its servers do not answer, and what they hold must fit'
+  const most = Math.floor(room * (action === 'configure' ? 1 : mostOfSmaller))
+  return facts.fullestBytes <= most ? null : `${facts.fullestBytes} bytes are used, and ${most} at most may be`
+}
+
+/** Says whether a change of size could be had; it changes nothing. */
+export function check({ engine, runtime }: Parts): Step {
+  return async ({ instance, nodes, operation }) => {
+    const next = { ...instance, spec: { ...instance.spec, memoryBytes: Number(operation.memo['memoryBytes']), shards: Number(operation.memo['shards']) } }
+    if (!engine.room || engine.room(next) >= engine.room(instance)) return 'done'
+    const states = await runtime.inspect(instance.id, nodes.map((node) => node.id))
+    const reason = unfit(engine.room(next), await engine.facts?.(instance, nodes, states).catch(() => null) ?? null, 'check')
+    return reason === null ? 'done' : { failed: reason }
+  }
+}
