@@ -79,7 +79,8 @@ test('resize: what changes the number of nodes is done, everything else has its 
   for (const [state, code] of [[{ open: 'restart' }, 'DCS.4111'], [{ status: 'error' }, 'DCS.4049'], [{ open: 'recover', status: 'error' }, 'DCS.4104'], [{ open: 'flush' }, 'DCS.4026']] as const) assert.equal((await resize(ha(2, state), more)).json.error_code, code)
   refusedAs(await resize(randomUUID(), more), 404, 'DCS.3022')
   const extend = async (body: object) => { const r = await send('POST', `/v1.0/${projectId}/instances/${ha(2)}/extend`, body); return [r.status, r.json.error.code] }
-  assert.deepEqual([await extend({ new_capacity: 'x' }), await extend({ new_capacity: 0.125 }), await extend({ new_capacity: 1 })], [[400, '111400012'], [400, '111400103'], [400, '111400102']])
+  assert.deepEqual([await extend({ new_capacity: 'x' }), await extend({ new_capacity: 0.125 }), await extend({ new_capacity: 1.5 })], [[400, '111400012'], [400, '111400103'], [400, '111400012']])
+  assert.equal((await send('POST', `/v1.0/${projectId}/instances/${ha(2)}/extend`, { new_capacity: 1 })).status, 204)
 })
 
 test('a dry run has the same checks, and a plan in place of the task', async () => {
