@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto'
 import { appendAudit } from './store/audit.ts'
 import { openOperations, operationsOf, projectOperations } from './store/operations.ts'
 import { backups } from './backups.ts'
+import { questions, surveys } from './surveys.ts'
 import { changes } from './changes.ts'
 import { exceeds, holdings } from './holdings.ts'
 import { factsDesk } from './facts.ts'
@@ -35,6 +36,8 @@ export interface PlaneParts {
   /** Of new instances. */
   readonly runtime: RuntimeName
   readonly vault: Vault
+  /** Called when a survey was accepted. */
+  readonly surveyed?: () => void
   readonly host: string
   /** Memory that this machine could give to new processes now, in bytes. */
   readonly available: () => number
@@ -44,7 +47,7 @@ export interface PlaneParts {
   readonly worker: Pick<Worker, 'nudge' | 'progress' | 'cancel'>
 }
 
-export function controlPlane({ db, engines, runtimes, addresses, runtime, vault, host, available, seal, open, worker }: PlaneParts): ControlPlane {
+export function controlPlane({ db, engines, runtimes, addresses, runtime, vault, host, available, seal, open, worker, surveyed = () => {} }: PlaneParts): ControlPlane {
   /**
    * Addresses are looked for before the transaction, which awaits nothing else; whoever places takes turns so that two
    * never find the same. Another control plane of this host may, and the one whose commit comes later looks again.
@@ -146,6 +149,8 @@ export function controlPlane({ db, engines, runtimes, addresses, runtime, vault,
     }),
     ...changes({ db, engines, worker }),
     ...holdings({ db, taskView }),
+    surveys: surveys({ db, engines, runtimes, host, nudge: surveyed }),
+    questions: questions({ db, engines, runtimes, host, nudge: surveyed }),
     backups: backups({ db, engines, runtimes, vault, host, nudge: worker.nudge }),
     async deleteFailed({ caller, engine, dryRun = false }) {
       const failed = (await views(await shownOfProject(db, caller.projectId, engine))).filter((view) => view.status === 'createfailed')
@@ -184,12 +189,13 @@ export function controlPlane({ db, engines, runtimes, addresses, runtime, vault,
       const operations = await projectOperations(db, projectId, filter)
       return operations.map(taskView)
     },
-    async logs(projectId, id, how) {
+    async logs(projectId, id, how, nodeId) {
       const [instance] = await projectInstances(db, projectId, null, [id])
       if (!instance) return null
       if (!isOurs(instance.host)) return 'elsewhere'
       const nodes = (await nodesOf(db, [id])).get(id) ?? []
-      return nodes[0] ? runtimes[instance.runtime].logs(nodes[0].id, how) : null
+      const node = nodeId === undefined ? nodes[0] : nodes.find((one) => one.id === nodeId)
+      return node ? runtimes[instance.runtime].logs(node.id, how) : null
     },
     async nodes(projectId, { engine, instanceId } = {}) {
       const found = instanceId === undefined ? await shownOfProject(db, projectId, engine ?? null) : [await shownById(db, instanceId)].filter((one) => one !== null)

@@ -11,6 +11,7 @@ import { sharedCredentials, sharedSecrets } from './agreement.ts'
 import { startPresence } from './presence.ts'
 import { endGuard } from './guard.ts'
 import { isShared, openDatabase, type Database } from './store/database.ts'
+import { leaveSurveys } from './store/surveys.ts'
 import { releaseAll } from './store/operations.ts'
 import { hostInstances, nodesOf } from './store/instances.ts'
 import { addBlocks, blocksOf, dropBlocks } from './store/blocks.ts'
@@ -21,6 +22,7 @@ import { registry } from './registry.ts'
 import { homeVault } from './vault.ts'
 import { startWorker } from './operations/worker.ts'
 import { startCalendar } from './calendar.ts'
+import { startSurveyor } from './operations/surveyor.ts'
 import { startObserver } from './operations/observer.ts'
 import { controlPlane } from './control-plane.ts'
 import { directory } from './directory.ts'
@@ -100,6 +102,7 @@ export async function serve(config: Config, log: Logger, down: (how: Config['onE
   await ensureProject(db, { id: credentials.projectId, name: credentials.project, domain: credentials.domain })
   // Where this process alone has the database open, whoever held a lease is dead.
   if (!shared) await releaseAll(db)
+  if (!shared) await leaveSurveys(db, null)
   const host = hostId(config.home)
   const owner = `${hostname()}:${process.pid}:${Date.now()}`
   const presence = await startPresence(db, { id: owner, host }, log)
@@ -113,16 +116,17 @@ export async function serve(config: Config, log: Logger, down: (how: Config['onE
   const vault = homeVault(config.home)
   const worker = startWorker({ db, engines, runtimes, vault, owner, host, log, ended: metrics.ended })
   const observer = startObserver({ db, engines, runtimes, host, log, opened: worker.nudge })
+  const surveyor = startSurveyor({ db, engines, runtimes, owner, host, log })
   runtimes.process.onExit(observer.nudge)
   runtimes.kubernetes.onChange(observer.nudge)
   const rotating = setInterval(() => runtimes.process.rotateLogs(), rotateEveryMs)
-  const plane = controlPlane({ db, engines, runtimes, addresses: addresses(own), runtime: config.runtime, vault, host, available: freemem, seal: secrets.seal, open: secrets.open, worker })
+  const plane = controlPlane({ db, engines, runtimes, addresses: addresses(own), runtime: config.runtime, vault, host, available: freemem, seal: secrets.seal, open: secrets.open, worker, surveyed: surveyor.nudge })
 
-  const calendar = startCalendar({ db, host, backups: plane.backups, vault, log })
+  const calendar = startCalendar({ db, host, backups: plane.backups, surveys: plane.surveys, vault, log })
 
   async function stopWork(): Promise<void> {
     clearInterval(rotating)
-    await Promise.all([calendar.stop(), observer.stop(), worker.stop()])
+    await Promise.all([calendar.stop(), surveyor.stop(), observer.stop(), worker.stop()])
   }
   async function close(): Promise<void> {
     own.close()

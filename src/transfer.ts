@@ -16,7 +16,7 @@ import type { Config } from './config.ts'
 import type { Tables } from './store/tables.ts'
 
 /** In the order of the file. Control planes are not state. */
-const tables = ['settings', 'projects', 'instances', 'nodes', 'addresses', 'operations', 'backups', 'restores', 'audit', 'users', 'roles', 'user_roles', 'access_keys', 'revoked_tokens'] as const satisfies readonly (keyof Tables)[]
+const tables = ['settings', 'projects', 'instances', 'nodes', 'addresses', 'operations', 'backups', 'restores', 'surveys', 'audit', 'users', 'roles', 'user_roles', 'access_keys', 'revoked_tokens'] as const satisfies readonly (keyof Tables)[]
 type Moved = typeof tables[number]
 /** Rows of one statement: SQLite and PostgreSQL both take some 30,000 values. */
 const together = 500
@@ -108,7 +108,7 @@ async function rowsOf(tx: Tx, table: Moved, config: Config, secrets: Secrets): P
 /** A row as the database that it comes into has it; null: not at all. */
 function adapted(table: Moved, row: Record<string, unknown>, heading: Heading, db: Database, config: Config, secrets: Secrets): object | null {
   // Whoever held it works on the other database.
-  if (table === 'operations') return { ...row, lease_owner: null, lease_until: null }
+  if (table === 'operations' || table === 'surveys') return { ...row, lease_owner: null, lease_until: null }
   if (table !== 'settings' || isShared(db)) return row
   // SQLite's are in the home.
   if (row['name'] === 'credentials' && heading.host !== hostId(config.home)) keepCredentials(config.home, JSON.parse(secrets.open(JSON.parse(String(row['value'])))))

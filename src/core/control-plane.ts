@@ -2,6 +2,7 @@
 import type { Attributes, EngineName, Instance, NodeRecord, Spec, Tag } from './instance.ts'
 import type { Action, Change, Memo, Operation } from './operation.ts'
 import type { Facts, NodeRole, Parameter } from './engine.ts'
+import type { Questions, Surveys } from './surveys.ts'
 import type { Backups } from './backups.ts'
 import type { Plan } from './plan.ts'
 import type { Refusal } from './refusal.ts'
@@ -124,6 +125,8 @@ export interface TaskView { readonly operation: Operation; /** Where a running o
 
 export interface ControlPlane {
   readonly backups: Backups
+  readonly surveys: Surveys
+  readonly questions: Questions
   /** Accepts the creation of every name, each `creating` when this returns; or of none. */
   create(wish: CreateWish): Promise<View[] | CreateRefusal>
   /** One answer an id, in the caller's order; the accepted ones are committed when this returns. Ids are lower-case UUIDs without repeats. */
@@ -169,6 +172,6 @@ export interface ControlPlane {
   nodes(projectId: string, filter?: { readonly engine?: EngineName; readonly instanceId?: string }): Promise<NodeView[]>
   /** For people and tests: operations of the project, newest first, with where they stand. */
   operations(projectId: string, filter: { readonly instanceId?: string; readonly id?: string; readonly engine?: EngineName; readonly openOnly: boolean; readonly limit: number }): Promise<TaskView[]>
-  /** The log of an instance's servers, as text; null: no such instance in this project. `elsewhere`: it is on another host. */
-  logs(projectId: string, id: string, how: LogRequest): Promise<AsyncIterable<string> | 'elsewhere' | null>
+  /** The log of an instance's server, of the first one unless said, as text; null: no such instance or node in this project. `elsewhere`: it is on another host. */
+  logs(projectId: string, id: string, how: LogRequest, nodeId?: string): Promise<AsyncIterable<string> | 'elsewhere' | null>
 }

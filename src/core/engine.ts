@@ -2,6 +2,7 @@
 import type { Endpoint, EngineName, Grants, Instance, NodeRecord, RuntimeName, Spec } from './instance.ts'
 import type { Plan, PlannedWish } from './plan.ts'
 import type { NodeSpec, NodeState } from './runtime.ts'
+import type { Desk } from './desk.ts'
 import type { BackupFile, BackupFormat } from './backups.ts'
 
 /** What a node is for, by what was granted. */
@@ -162,6 +163,8 @@ export interface Engine {
   forgetFlush?(world: World, key: string): Promise<void>
   /** What its servers say of themselves now; throws when they do not all answer. Absent: nobody asks. */
   facts?(instance: Instance, nodes: readonly NodeRecord[], states: readonly NodeState[]): Promise<Facts>
+  /** Absent: nothing of what its servers know can be asked. */
+  readonly desk?: Desk
   /** Absent: there are no backups. */
   readonly backups?: EngineBackups
   /** The version of the runtime's software that an instance of this version runs on; null when that cannot stand in for it. Throws when there is none, or it cannot be known. */

@@ -3,7 +3,7 @@ import type { Attributes, Grants, Instance, NodeRecord, Spec } from './instance.
 import type { BackupFile } from './backups.ts'
 import type { Provision } from './runtime.ts'
 
-export type Action = 'create' | 'restart' | 'soft_restart' | 'flush' | 'delete' | 'recover' | 'swap' | 'extend' | 'shrink' | 'backup' | 'restore' | Change
+export type Action = 'create' | 'restart' | 'soft_restart' | 'flush' | 'delete' | 'recover' | 'swap' | 'extend' | 'shrink' | 'backup' | 'restore' | 'hang_up' | Change
 
 /** What changes the settings of an instance that goes on serving. */
 export type Change = 'configure' | 'password' | 'rescale' | 'check'

@@ -30,6 +30,7 @@ const allowedIn: Readonly<Record<Exclude<Action, 'create' | 'recover'>, readonly
   rescale: ['running'],
   check: ['running'],
   backup: ['running'],
+  hang_up: ['running'],
   restore: ['running'],
 }
 

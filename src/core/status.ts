@@ -11,7 +11,7 @@ const during: Readonly<Record<Action, Status>> = {
   // In the background, says the document: the instance goes on serving.
   swap: 'running', configure: 'running', password: 'running', check: 'running',
   rescale: 'extending', extend: 'extending', shrink: 'extending',
-  backup: 'running', restore: 'restoring',
+  backup: 'running', hang_up: 'running', restore: 'restoring',
 }
 
 /** The unfinished operations under which an instance has this status. */

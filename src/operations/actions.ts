@@ -4,6 +4,7 @@ import { configure } from './configure.ts'
 import { converge } from './converge.ts'
 import { backup } from './backup.ts'
 import { restore } from './restore.ts'
+import { hangUp } from './hang-up.ts'
 import { flush } from './flush.ts'
 import { remove } from './remove.ts'
 import { shrink } from './shrink.ts'
@@ -54,6 +55,7 @@ export const actions: Readonly<Record<Action, ActionRow>> = {
   password: { step: configure, bumps: false, deadlineMs: 10 * minute, failures: 10 },
   configure: { step: configure, bumps: false, deadlineMs: 10 * minute, failures: 10 },
   flush: { step: flush, bumps: false, deadlineMs: 10 * minute, failures: 10 },
+  hang_up: { step: hangUp, bumps: false, deadlineMs: minute, failures: 4 },
   backup: { step: backup, bumps: false, deadlineMs: 60 * minute, failures: 10 },
   restore: { step: restore, bumps: false, deadlineMs: 45 * minute, failures: 10 },
   delete: { step: remove, bumps: false, deadlineMs: 10 * minute, failures: Infinity },

@@ -47,6 +47,12 @@ export function worldOf(context: StepContext, states: readonly NodeState[], runt
   }
 }
 
+/** The same for whoever only asks: it can change nothing. */
+export async function onlyLooking(instance: Instance, nodes: readonly NodeRecord[], runtime: Runtime): Promise<World> {
+  const no = async (): Promise<never> => { throw new Error('a question changes nothing') }
+  return { instance, nodes, states: await runtime.inspect(instance.id, nodes.map((node) => node.id)), grant: no, kill: no, giveWay() {}, discard: no, progress() {} }
+}
+
 /** Addresses for what has none, durably; once for each run of the operation also all else that a runtime keeps for an instance. */
 export async function provide(context: StepContext, { runtime, scratch }: Pick<Parts, 'runtime' | 'scratch'>): Promise<void> {
   if (!runtime.provide || scratch.has('provided')) return

@@ -120,9 +120,9 @@ export async function hostInstances(db: Reader, ...hosts: string[]): Promise<Ins
   return (await db.selectFrom('instances').selectAll().where('host', 'in', hosts).execute()).map(instanceOf)
 }
 
-/** Those of this host, or of the cluster, whose backups are made by a plan; ten thousand without one are not read. */
+/** Those of this host, or of the cluster, for which something is planned; ten thousand without a plan are not read. */
 export async function plannedInstances(db: Reader, host: string): Promise<Instance[]> {
-  const rows = await db.selectFrom('instances').selectAll().where('host', 'in', [host, clusterHost]).where('ready_at', 'is not', null).where('attributes', 'like', '%"backupPolicy":{%"type":"auto"%').execute()
+  const rows = await db.selectFrom('instances').selectAll().where('host', 'in', [host, clusterHost]).where('ready_at', 'is not', null).where((q) => q.or([q('attributes', 'like', '%"backupPolicy":{%"type":"auto"%'), q('attributes', 'like', '%"survey %":{"enabled":true%')])).execute()
   return rows.map(instanceOf)
 }
 

@@ -1,6 +1,7 @@
 /** Operations: accepted, leased, remembered, settled. Every write of a worker is fenced by its lease. */
 import { deleteInstances, deleteNodes, lockInstances } from './instances.ts'
 import { deleteCopies, endCopies } from './backups.ts'
+import { deleteSurveys } from './surveys.ts'
 import { appendAudit } from './audit.ts'
 import { insertMany, skipLocked, transact, type Database, type Tx } from './database.ts'
 import { clusterHost } from '../core/instance.ts'
@@ -200,7 +201,7 @@ export async function settle(db: Database, owner: string, settlements: readonly 
     await endCopies(tx, copies.map(({ operation, outcome, cause }) => ({ operationId: operation.id, outcome, cause })), now)
     await deleteNodes(tx, ended.filter((s) => s.outcome === 'done').flatMap((s) => s.gone ?? []))
     const deleted = ended.filter((s) => s.outcome === 'done' && s.operation.action === 'delete').map((s) => s.operation.instanceId)
-    if (deleted.length > 0) { await deleteInstances(tx, deleted); await deleteCopies(tx, deleted) }
+    if (deleted.length > 0) { await deleteInstances(tx, deleted); await deleteCopies(tx, deleted); await deleteSurveys(tx, deleted) }
     await appendAudit(tx, ended.map(({ operation, outcome, cause }) => ({
       at: now, actor: 'sluice', projectId: operation.projectId, action: `${operation.action}.${outcome}`, instanceId: operation.instanceId, operationId: operation.id, detail: cause ?? '',
     })))

@@ -1,8 +1,10 @@
 /** The rows as they are stored. JSON is text, times are epoch milliseconds, so that one set of queries serves every database. */
 import type { Action, Outcome } from '../core/operation.ts'
+import type { SurveyKind } from '../core/desk.ts'
 import type { EngineName, Health, RuntimeName } from '../core/instance.ts'
 
 export interface Tables {
+  surveys: SurveyRow
   backups: BackupRow
   restores: RestoreRow
   instances: InstanceRow
@@ -56,6 +58,13 @@ export interface BackupRow {
 export interface RestoreRow {
   id: string; instance_id: string; project_id: string; name: string; remark: string | null; backup_id: string; backup_name: string; backup_remark: string | null
   operation_id: string; outcome: Outcome | null; cause: string | null; created_at: number; finished_at: number | null
+}
+
+/** A look through an instance: parameters and result are JSON; leased like an operation, and no operation, for nobody waits for it. */
+export interface SurveyRow {
+  id: string; instance_id: string; project_id: string; kind: SurveyKind; how: string; scan: 'manual' | 'auto'; due_at: number | null
+  status: 'waiting' | 'running' | 'success' | 'failed'; attempts: number; progress: number; cause: string | null; result: string | null
+  created_at: number; started_at: number | null; finished_at: number | null; lease_owner: string | null; lease_until: number | null
 }
 
 export interface ProjectRow { id: string; name: string; domain: string; created_at: number }

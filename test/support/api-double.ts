@@ -71,6 +71,8 @@ export async function ground(): Promise<Ground> {
 
   const plane: ControlPlane = {
     // What really happens to backups is seen on a real server.
+    surveys: { async start() { return { kind: 'unknown' } }, async list() { return { total: 0, surveys: [] } }, async get() { return null }, async remove() { return null }, async plan() { return { kind: 'unknown' } } },
+    questions: { async slowCalls() { return [] }, async sessions() { return [] }, async hangUp() { return 0 } },
     backups: {
       away: () => null,
       async backUp() { return { kind: 'unknown' } }, async list() { return { total: 0, backups: [] } }, async get() { return null }, async remove() { return 'unknown' },

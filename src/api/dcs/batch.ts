@@ -65,11 +65,11 @@ const busyCodes: Readonly<Partial<Record<Action, string>>> = {
 }
 
 /** DCS's code for a refusal. */
-export function refusalCode(action: BatchAction | 'swap' | 'resize' | 'backup' | 'restore' | 'configure', refusal: Refusal): string {
+export function refusalCode(action: BatchAction | 'swap' | 'resize' | 'backup' | 'restore' | 'survey' | 'configure', refusal: Refusal): string {
   if (refusal.kind === 'unknown') return unknown
   if (refusal.kind === 'quota') return 'DCS.4036'
   if (refusal.kind === 'full') return action === 'configure' ? 'DCS.4105' : 'DCS.4102'
-  if (refusal.kind === 'unsupported') return { swap: 'DCS.4855', resize: 'DCS.4102', backup: 'DCS.4095', restore: 'DCS.4095' }[action as string] ?? 'DCS.4027'
+  if (refusal.kind === 'unsupported') return { swap: 'DCS.4855', resize: 'DCS.4102', backup: 'DCS.4095', restore: 'DCS.4095', survey: 'DCS.4919' }[action as string] ?? 'DCS.4027'
   const { status } = refusal
   // DCS hides an instance as soon as its deletion is accepted.
   if (status === 'deleting') return unknown

@@ -71,7 +71,8 @@ export function monitored(one: NodeView): object {
   return { dcs_instance_id: instanceId, name: ip, dcs_cluster_redis_node: (dimensions[1] as { value: string }).value, status: status === 'Active' ? 'Normal' : 'Abnormal' }
 }
 
-function replicationId({ node }: NodeView): string { return asUuid(digest(`replication ${node.id}`)) }
+/** A UUID for what a node holds of its shard, always the same. */
+export function replicationId({ node }: { readonly node: Pick<NodeRecord, 'id'> }): string { return asUuid(digest(`replication ${node.id}`)) }
 
 /** One entry of GET …/logical-nodes. */
 export function logicalNode(one: NodeView): object {

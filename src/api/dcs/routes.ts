@@ -2,6 +2,9 @@
 import { configRows } from './configs.ts'
 import { backupFileRows, backupRows } from './backups.ts'
 import { passwordRows } from './passwords.ts'
+import { diagnosisRows } from './diagnosis.ts'
+import { logFileRows, sessionRows } from './sessions.ts'
+import { surveyRows } from './surveys.ts'
 import { topologyRows } from './topology.ts'
 import { catalogueRows, flavorRows } from './catalogue.ts'
 import { describeDcs } from './endpoints.ts'
@@ -31,6 +34,9 @@ export const dcsRows: readonly Row[] = [
   ...releaseRows,
   ...migrationRows,
   ...backupRows,
+  ...surveyRows,
+  ...diagnosisRows,
+  ...sessionRows,
   ...elsewhereRows,
 ]
 
@@ -39,6 +45,7 @@ export const dcsFreeRows: readonly FreeRow[] = [
   ...versionRows,
   ...catalogueRows,
   ...backupFileRows,
+  ...logFileRows,
 ]
 
 /** The v2 and v1.0 instance API of DCS in front of a control plane. */

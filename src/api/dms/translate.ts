@@ -55,7 +55,7 @@ const fixed = {
 } as const
 
 const taskNames: Readonly<Record<Action, string>> = {
-  create: 'createInstance', restart: 'restartInstance', soft_restart: 'softRestartInstance', flush: 'flushInstance', delete: 'deleteInstance', recover: 'recoverInstance', swap: 'swapInstance', extend: 'extendInstance', shrink: 'extendInstance', backup: 'backupInstance', restore: 'restoreInstance',
+  create: 'createInstance', restart: 'restartInstance', soft_restart: 'softRestartInstance', flush: 'flushInstance', delete: 'deleteInstance', recover: 'recoverInstance', swap: 'swapInstance', extend: 'extendInstance', shrink: 'extendInstance', backup: 'backupInstance', restore: 'restoreInstance', hang_up: 'killClients',
   configure: 'modifyInstance', password: 'resetPassword', rescale: 'extendInstance', check: 'checkInstance',
 }
 

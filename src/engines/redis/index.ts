@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { factsOf } from './facts.ts'
 import { backUp, dataOf, grantsOn, seedsOf, unbackable, unrestorable } from './backup.ts'
 import { dataFolder } from './data-folder.ts'
+import { desk } from './desk.ts'
 import { flushOnce, forgetFlush, type FlushTarget } from './flush.ts'
 import { configureAll } from './configure.ts'
 import { layout, type RedisSecrets } from './layout.ts'
@@ -90,6 +91,7 @@ export function redisEngine(secrets: RedisSecrets, installed: (runtime: RuntimeN
       const reach = (role: 'master' | 'replica'): Target[] => nodes.filter((node) => roles.get(node.id)?.role === role).map((node) => target(instance, node, states.find((state) => state.id === node.id)!))
       return factsOf(reach('master'), reach('replica'))
     },
+    desk: desk(ground),
     backups: {
       unbackable, unrestorable, folder: dataFolder, on: grantsOn, contents: dataOf,
       take: (world, folder, how) => backUp(ground(world), folder, how),

@@ -39,6 +39,7 @@ export function plan(instance: Instance, nodes: readonly NodeRecord[], { action,
     case 'password': return { nodes: each(nodes, 'asks those who come for the new password; open connections stay'), gap: nothing, risk: 'None: no node is restarted.' }
     case 'configure': return { nodes: each(nodes, 'gets the new settings while it serves'), gap: nothing, risk: 'None: no node is restarted.' }
     case 'flush': return { nodes: each(nodes, 'every key removed, from memory and from its append-only file'), gap: { fromMs: 0, toMs: 10, why: 'The keys leave their databases at once; their memory is freed in the background.' }, risk: 'Every key of every database, for good, but for what backups have.' }
+    case 'hang_up': return { nodes: each(nodes, 'hangs up on its clients'), gap: nothing, risk: 'None: clients may come back at once.' }
     case 'backup': return { nodes: each(nodes, 'goes on serving'), gap: nothing, risk: 'None: the copy is made from a replica where there is one.' }
     case 'restore': return { nodes: each(nodes, 'stopped together with the others, and started with the data of the backup'), gap: loading(instance, 'Nobody serves until the servers have read the data'), risk: 'Everything that was written since the backup, for good.' }
     case 'delete': return { nodes: each(nodes, 'killed, and its folder removed'), gap: { fromMs: 0, toMs: null, why: 'Nobody answers from then on.' }, risk: 'Everything, for good, and its backups too.' }

@@ -1,0 +1,54 @@
+/** What a Redis knows of its calls and sessions. */
+import { account, all, withSession, type Session as Link } from './client.ts'
+import { diagnose } from './diagnosis.ts'
+import { expireKeys, findKeys } from './survey.ts'
+import type { Desk, Session, SlowCall } from '../../core/desk.ts'
+import type { World } from '../../core/engine.ts'
+import type { NodeRecord } from '../../core/instance.ts'
+import type { Ground } from './topology.ts'
+
+/** More than a server keeps. */
+const mostCalls = 1000
+
+export function desk(ground: (world: World) => Ground): Desk {
+  function at<T>(world: World, node: NodeRecord, work: (link: Link) => Promise<T>): Promise<T> {
+    const state = world.states.find(({ id }) => id === node.id)
+    if (state?.phase !== 'running') return Promise.reject(new Error(`node ${node.ordinal} does not run`))
+    return withSession(ground(world).reach(node, state), work)
+  }
+  return {
+    async slowCalls(world) {
+      const answers = await Promise.allSettled(world.nodes.map((node) => at(world, node, async ({ redis }) => (await all(redis, [['SLOWLOG', 'GET', mostCalls]]) as [SlowEntry[]])[0].map((entry) => slowCall(node, entry)))))
+      if (answers.length > 0 && answers.every(({ status }) => status === 'rejected')) throw (answers[0] as PromiseRejectedResult).reason
+      return answers.flatMap((answer) => answer.status === 'fulfilled' ? answer.value : [])
+    },
+    sessions: (world, node) => at(world, node, ({ redis }) => customers(redis)),
+    hangUp: (world, node, addresses) => at(world, node, async ({ redis }) => {
+      const found = (await customers(redis)).filter(({ addr }) => addresses === null || addresses.includes(addr!))
+      // By their numbers, which no later connection gets: an address may be somebody else's by now.
+      if (found.length > 0) await all(redis, found.map(({ id }) => ['CLIENT', 'KILL', 'ID', id!]))
+      return found.length
+    }),
+    unsurveyable({ spec, version }, kind) {
+      if (version === '3.0') return 'Redis 3.0 has no surveys; 4.0 and later have'
+      return kind === 'hotkey' && !(spec.parameters['maxmemory-policy'] ?? '').endsWith('-lfu') ? 'servers count how often keys are used only with a maxmemory-policy of allkeys-lfu or volatile-lfu' : null
+    },
+    survey(world, kind, how, run) {
+      if (kind === 'diagnosis') return diagnose(ground(world), how)
+      return kind === 'expire' ? expireKeys(ground(world), how, run) : findKeys(ground(world), kind, how, run)
+    },
+  }
+}
+
+type SlowEntry = [id: number, at: number, micros: number, words: string[], client?: string]
+
+function slowCall(node: NodeRecord, [id, seconds, micros, words, client = '']: SlowEntry): SlowCall {
+  return { node, id, at: seconds * 1000, micros, command: words.join(' '), client }
+}
+
+/** CLIENT LIST without the control plane, and without masters and replicas. */
+async function customers(redis: Link['redis']): Promise<Session[]> {
+  const [text] = await all(redis, [['CLIENT', 'LIST']]) as [string]
+  const sessions = text.split('\n').filter(Boolean).map((line): Session => Object.fromEntries(line.trim().split(' ').map((pair) => { const at = pair.indexOf('='); return [pair.slice(0, at), pair.slice(at + 1)] })))
+  return sessions.filter((one) => one['user'] !== account && !/[SM]/.test(one['flags'] ?? ''))
+}
