@@ -26,12 +26,19 @@ test('v1.0 creates, lists and shows with its own names', async () => {
   assert.deepEqual([count, item.instance_id, item.resource_spec_code, item.update_at], [1, id, 'redis.ha.xu1.tiny.r2.128', item.updated_at])
   assert.equal((await send('GET', `${v1}?start=2&id=${id}`)).json.instances.length, 0)
   for (const query of ['start=0', 'limit=2001']) assert.equal((await send('GET', `${v1}?${query}`)).json.error.code, '111400062')
+  // As OpenStack's command line orders, which names no zone.
+  for (const [product_id, version, capacity, flavor] of [['OTC_DCS_SINGLE', '3.0', 2, 'dcs.single_node'], ['OTC_DCS_SINGLE', '5.0', 2, 'redis.single.xu1.large.2'], ['OTC_DCS_MS', '4.0', 8, 'redis.ha.xu1.large.r2.8']] as const) {
+    const old = await send('POST', v1, wishV1({ product_id, engine_version: version, capacity, available_zones: undefined, security_group_id: undefined }))
+    assert.equal(old.status, 200, old.text)
+    const { spec_code: code, az_codes: zones } = (await send('GET', `${v2}/${old.json.instance_id}`)).json
+    assert.deepEqual([code, zones], [flavor, ['eu-de-01']])
+  }
   const free = await send('POST', v1, wishV1({ password: undefined, no_password_access: 'true', product_id: undefined, spec_code: 'redis.single.xu1.tiny.128' }))
   assert.equal((await send('GET', `${v2}/${free.json.instance_id}`)).json.no_password_access, 'true')
 })
 
 test('v1.0 refuses in its own envelope', async () => {
-  for (const [more, code] of [[{ product_id: 'x' }, '111400009'], [{ product_id: undefined }, '111400009'], [{ available_zones: undefined }, '111400062'], [{ private_ips: ['10.0.0.1'] }, '111400062'], [{ engine: 'x' }, '111400007'], [{ password: 'x' }, '111400019'], [{ instance_backup_policy: { backup_type: 'daily' } }, '111400073']] as const) {
+  for (const [more, code] of [[{ product_id: 'x' }, '111400009'], [{ product_id: undefined }, '111400009'], [{ available_zones: [] }, '111400062'], [{ product_id: 'OTC_DCS_CL', engine_version: '3.0', capacity: 64 }, '111400009'], [{ private_ips: ['10.0.0.1'] }, '111400062'], [{ engine: 'x' }, '111400007'], [{ password: 'x' }, '111400019'], [{ instance_backup_policy: { backup_type: 'daily' } }, '111400073']] as const) {
     const { status, json } = await send('POST', v1, wishV1(more))
     assert.deepEqual([status, Object.keys(json), json.error.code], [400, ['error'], code], JSON.stringify(more))
   }

@@ -10,11 +10,17 @@ import type { Caller, CreateWish } from '../../core/control-plane.ts'
 const usualWindow: Window = { begin: '18:00:00', end: '19:00:00' }
 const usualWindowV1: Window = { begin: '02:00:00', end: '06:00:00' }
 
-/** The same wish in the words of v1.0, in those of v2. */
-export function fromV1(body: Body): Body {
-  const { available_zones: zones, private_ips: addresses, product_id: product, spec_code: code, ...rest } = body
-  const ordered = isAbsent(code) && typeof product === 'string' ? product.replace(/-h$/, '') : code
-  return { ...rest, spec_code: ordered, az_codes: zones ?? body['az_codes'], private_ip: Array.isArray(addresses) && addresses.length === 0 ? undefined : addresses ?? body['private_ip'] }
+/** Products by the names that they had before there were spec codes; OpenStack's command line knows no others. */
+const oldProducts: Readonly<Record<string, { readonly old: string; readonly current: string }>> = {
+  OTC_DCS_SINGLE: { old: 'dcs.single_node', current: 'redis.single.xu1.large.' }, OTC_DCS_MS: { old: 'dcs.master_standby', current: 'redis.ha.xu1.large.r2.' }, OTC_DCS_CL: { old: 'dcs.cluster', current: 'redis.cluster.xu1.large.r2.' },
+}
+
+/** The same wish in the words of v1.0, in those of v2. Where it names no zone, as that command line does not, it gets the first. */
+export function fromV1(body: Body, zones: readonly string[]): Body {
+  const { available_zones: given, private_ips: addresses, product_id: product, spec_code: code, ...rest } = body
+  const old = typeof product === 'string' && Object.hasOwn(oldProducts, product) ? oldProducts[product] : undefined
+  const ordered = old ? (body['engine_version'] === '3.0' ? old.old : `${old.current}${String(body['capacity'])}`) : String(product).replace(/-h$/, '')
+  return { ...rest, spec_code: isAbsent(code) ? ordered : code, az_codes: given ?? body['az_codes'] ?? zones.slice(0, 1), private_ip: Array.isArray(addresses) && addresses.length === 0 ? undefined : addresses ?? body['private_ip'] }
 }
 
 /** The wish, or the first thing that is wrong with it; `v1`: of a request to v1.0. */

@@ -1,6 +1,7 @@
 /** Instances: created, listed, shown, deleted, restarted, flushed, counted. */
 import { onlyRefusal, readIds, readStatusChange, refusalCode, results, type BatchAction, type Ids } from './batch.ts'
-import { bodyOf, dryRunOf, idOf, instanceOf, type Row } from './call.ts'
+import { bodyOf, dryRunOf, idOf, instanceOf, type Row, type Site } from './call.ts'
+import { zonesOf } from './catalogue.ts'
 import { fromV1, readCreate } from './create.ts'
 import { isRefused, refused, type Refused } from './errors.ts'
 import { readList, readListV1 } from './queries.ts'
@@ -33,11 +34,11 @@ const isV1 = (call: Call): boolean => call.path.startsWith('/v1.0/')
 
 const uncreated = { 'no room': 'DCS.4911', 'no version': 'DCS.4008', 'instance quota': 'DCS.4035', 'memory quota': 'DCS.4036' } as const
 
-async function create(plane: ControlPlane, call: Call, caller: Caller): Promise<Reply | Refused> {
+async function create(plane: ControlPlane, call: Call, caller: Caller, site: Site): Promise<Reply | Refused> {
   const body = bodyOf(call)
   if (isRefused(body)) return body
   const v1 = isV1(call)
-  const wish = readCreate(v1 ? fromV1(body as Body) : body as Body, caller, v1)
+  const wish = readCreate(v1 ? fromV1(body as Body, zonesOf(site)) : body as Body, caller, v1)
   if (isRefused(wish)) return wish
   const views = await plane.create(wish)
   if ('kind' in views) return refused(uncreated[views.kind], undefined, views.reason)
