@@ -107,3 +107,22 @@ test('flavors: exact filters; what is listed can be ordered', async () => {
     for (const size of capacity) assert.equal((await send('POST', v2, wish({ spec_code, capacity: Number(size), engine_version: engine_version.split(';').at(-1) }))).status, 200, spec_code)
   }
 })
+
+test('the list of instances is exported as a file, for whoever has its link', async () => {
+  const [a, b] = [g.seed('redis', { name: '=cmd()', version: '6.0' }), g.seed('redis', { name: 'plain "one"', version: '5.0' })]
+  const job = (await send('POST', `${v2}/export`, { included_instances: [a, b], engine_version: '6.0' })).json.job_id
+  const { status, link, file_name: name } = (await send('GET', `${v2}/export-job?job_id=${job}`)).json
+  assert.equal(status, 'SUCCESS')
+  const path = link.replace(/^http:\/\/[^/]+/, '')
+  const file = await send('GET', path, undefined, { 'x-auth-token': '' })
+  assert.equal(file.headers['content-disposition'], `attachment; filename="${name}"`)
+  const rows = file.text.trim().split('\r\n')
+  assert.equal(rows.length, 2)
+  assert.ok(rows[1]!.startsWith(`"${a}","'=cmd()","RUNNING","single","Redis","6.0"`), rows[1])
+  const all = (await send('POST', `${v2}/export`, { name: 'plain' })).json.job_id
+  assert.match((await send('GET', (await send('GET', `${v2}/export-job?job_id=${all}`)).json.link.replace(/^http:\/\/[^/]+/, ''))).text, /"plain ""one"""/)
+  refusedAs(await send('GET', path.replace(/signature=./, 'signature=_')), 404, 'DCS.4001')
+  refusedAs(await send('GET', `${v2}/export-job?job_id=x`), 400, 'DCS.4062')
+  refusedAs(await send('POST', `${v2}/export`, { status: 'asleep' }), 400, 'DCS.4062')
+  refusedAs(await send('POST', `${v2}/export`, { included_instances: ['x'] }), 400, 'DCS.4061')
+})

@@ -10,6 +10,7 @@ import { catalogueRows, flavorRows } from './catalogue.ts'
 import { describeDcs } from './endpoints.ts'
 import { elsewhereRows } from './elsewhere.ts'
 import { dcsError, isRefused, refuseDcs, type Refused } from './errors.ts'
+import { exportFileRows, exportRows } from './exports.ts'
 import { instanceRows } from './instances.ts'
 import { migrationRows } from './migrations.ts'
 import { projectRows } from './project.ts'
@@ -37,6 +38,7 @@ export const dcsRows: readonly Row[] = [
   ...surveyRows,
   ...diagnosisRows,
   ...sessionRows,
+  ...exportRows,
   ...elsewhereRows,
 ]
 
@@ -44,6 +46,7 @@ export const dcsRows: readonly Row[] = [
 export const dcsFreeRows: readonly FreeRow[] = [
   ...versionRows,
   ...catalogueRows,
+  ...exportFileRows,
   ...backupFileRows,
   ...logFileRows,
 ]
