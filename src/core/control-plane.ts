@@ -2,6 +2,7 @@
 import type { Attributes, EngineName, Instance, NodeRecord, Spec, Tag } from './instance.ts'
 import type { Action, Change, Memo, Operation } from './operation.ts'
 import type { Facts, NodeRole, Parameter } from './engine.ts'
+import type { Accounts } from './accounts.ts'
 import type { Questions, Surveys } from './surveys.ts'
 import type { Backups } from './backups.ts'
 import type { Plan } from './plan.ts'
@@ -94,7 +95,7 @@ export interface ChangeWish {
   readonly engine: EngineName
   readonly id: string
   readonly action: Change
-  readonly spec: Partial<Pick<Spec, 'parameters' | 'memoryBytes' | 'flavor'>> & { /** Null: nobody is asked for one. */ readonly password?: string | null }
+  readonly spec: Partial<Pick<Spec, 'parameters' | 'memoryBytes' | 'flavor' | 'accounts'>> & { /** Null: nobody is asked for one. */ readonly password?: string | null }
   /** What a dialect echoes from now on. */
   readonly attributes?: Attributes
   /** For the audit and for whoever looks at the operation later; never a secret. */
@@ -126,6 +127,7 @@ export interface TaskView { readonly operation: Operation; /** Where a running o
 export interface ControlPlane {
   readonly backups: Backups
   readonly surveys: Surveys
+  readonly accounts: Accounts
   readonly questions: Questions
   /** Accepts the creation of every name, each `creating` when this returns; or of none. */
   create(wish: CreateWish): Promise<View[] | CreateRefusal>

@@ -1,5 +1,7 @@
 /** What a customer wants: one Redis cache or one Kafka queue, and what is known of it. */
 
+import type { Account } from './accounts.ts'
+
 export type EngineName = 'redis' | 'kafka'
 export type RuntimeName = 'process' | 'kubernetes'
 /** The host of instances that run in a cluster: every control plane can see it, so they belong to no machine. */
@@ -64,6 +66,8 @@ export interface Spec {
   readonly renamedCommands: Readonly<Record<string, string>>
   /** The customer's password, sealed with the master key; null: no password. */
   readonly sealedPassword: string | null
+  /** More users than the one with that password. Absent: none. */
+  readonly accounts?: readonly Account[]
 }
 
 export interface Endpoint { readonly address: string; readonly port: number }

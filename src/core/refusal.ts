@@ -29,6 +29,7 @@ const allowedIn: Readonly<Record<Exclude<Action, 'create' | 'recover'>, readonly
   password: ['running'],
   rescale: ['running'],
   check: ['running'],
+  accounts: ['running'],
   backup: ['running'],
   hang_up: ['running'],
   restore: ['running'],

@@ -169,8 +169,8 @@ function instanceRow(instance: Instance): InstanceRow {
   }
 }
 
-/** Instances of the first release had one node, and did not say so. */
-const alone = { topology: 'single', shards: 1, replicas: 1 } as const
+/** Instances of the first releases had one node and one user, and did not say so. */
+const alone = { topology: 'single', shards: 1, replicas: 1, accounts: [] } as const
 
 export function specOf(text: string): Instance['spec'] { return { ...alone, ...JSON.parse(text) } }
 

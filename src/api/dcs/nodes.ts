@@ -12,6 +12,9 @@ export function groupId(instanceId: string, shard: number): string { return asUu
 
 function digest(text: string): string { return createHash('sha256').update(text).digest('hex').slice(0, 32) }
 
+/** A UUID, always the same for this text. */
+export function stableId(text: string): string { return asUuid(digest(text)) }
+
 function asUuid(hex: string): string { return [hex.slice(0, 8), hex.slice(8, 12), `4${hex.slice(13, 16)}`, `8${hex.slice(17, 20)}`, hex.slice(20)].join('-') }
 
 const alone = (node: NodeRecord): NodeRole => ({ role: 'master', shard: 0, priority: 100, at: { address: node.address, port: node.ports['service']! } })

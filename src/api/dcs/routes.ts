@@ -4,6 +4,7 @@ import { backupFileRows, backupRows } from './backups.ts'
 import { passwordRows } from './passwords.ts'
 import { diagnosisRows } from './diagnosis.ts'
 import { logFileRows, sessionRows } from './sessions.ts'
+import { accountRows } from './accounts.ts'
 import { surveyRows } from './surveys.ts'
 import { topologyRows } from './topology.ts'
 import { catalogueRows, flavorRows } from './catalogue.ts'
@@ -35,6 +36,7 @@ export const dcsRows: readonly Row[] = [
   ...releaseRows,
   ...migrationRows,
   ...backupRows,
+  ...accountRows,
   ...surveyRows,
   ...diagnosisRows,
   ...sessionRows,

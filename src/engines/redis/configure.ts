@@ -60,9 +60,19 @@ async function said({ session }: Seen, wanted: Settings): Promise<Settings> {
   return new Map(answers.filter((answer) => answer.length === 2).map(([name, value]) => [name!, value!]))
 }
 
+/** Users that are nobody's to remove: ours, and the one by which a container asks whether it is ready. */
+const kept: readonly string[] = ['default', account, 'probe']
+
 /** Connections that are open stay what they are: a new password is asked of those that come. */
 async function admit(view: Seen, users: readonly User[]): Promise<void> {
   const { redis } = view.session!
+  const [there] = await all(redis, [['ACL', 'USERS']]) as [string[]]
+  const gone = there.filter((name) => !kept.includes(name) && !users.some(([wanted]) => wanted === name))
+  // Their clients are cut with them.
+  if (gone.length > 0) {
+    await all(redis, [['ACL', 'DELUSER', ...gone]])
+    checkpoint('engine.dismissed')
+  }
   for (const [name, rules] of users) {
     if (await isAdmitted(view, [name, rules])) continue
     await all(redis, [['ACL', 'SETUSER', name, 'reset', ...rules]])

@@ -11,7 +11,7 @@ export interface RedisSecrets {
   /** The control plane's own password on an instance. */
   account(instanceId: string): string
   /** The customer's password, or null when the instance has none. */
-  customer(instance: Instance): string | null
+  customer(instance: { readonly spec: Pick<Instance['spec'], 'sealedPassword'> }): string | null
 }
 
 /** SHUTDOWN writes the rest of the append-only file and ends; a larger one than this disk can take in 30 s is killed. */

@@ -36,6 +36,7 @@ export function plan(instance: Instance, nodes: readonly NodeRecord[], { action,
     }
     case 'check': return { nodes: each(nodes, 'is asked for its figures'), gap: nothing, risk: 'None.' }
     case 'rescale': return { nodes: each(nodes, 'gets another maxmemory while it serves'), gap: nothing, risk: 'None: what there is fits.' }
+    case 'accounts': return { nodes: each(nodes, 'knows the accounts as they will be'), gap: nothing, risk: 'None: no node is restarted; clients of an account that is deleted are cut.' }
     case 'password': return { nodes: each(nodes, 'asks those who come for the new password; open connections stay'), gap: nothing, risk: 'None: no node is restarted.' }
     case 'configure': return { nodes: each(nodes, 'gets the new settings while it serves'), gap: nothing, risk: 'None: no node is restarted.' }
     case 'flush': return { nodes: each(nodes, 'every key removed, from memory and from its append-only file'), gap: { fromMs: 0, toMs: 10, why: 'The keys leave their databases at once; their memory is freed in the background.' }, risk: 'Every key of every database, for good, but for what backups have.' }

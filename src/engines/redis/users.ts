@@ -21,6 +21,7 @@ export function usersOf(instance: Instance, secrets: RedisSecrets): readonly Use
   const password = secrets.customer(instance)
   return [
     ['default', ['on', password === null ? 'nopass' : aclHash(password), ...rulesOf(instance)]],
+    ...(instance.spec.accounts ?? []).map(({ name, role, sealedPassword }): User => [name, ['on', aclHash(secrets.customer({ spec: { sealedPassword } })!), ...rulesOf(instance).filter((rule) => rule !== '-@write'), ...role === 'read' || isReadOnly(instance) ? ['-@write'] : []]]),
     [account, ['on', aclHash(secrets.account(instance.id)), '~*', '&*', '+@all']],
   ]
 }
