@@ -26,6 +26,8 @@ export interface Config {
     readonly region: string; readonly project: string; readonly projectId: string | null
     readonly accessKey: string | null; readonly secretKey: string | null
   }
+  /** What the network facade calls each project's first subnet. */
+  readonly subnet: string
   readonly masterKey: string | null
   /** Of a PostgreSQL, password included; null: SQLite in the home. Never logged. */
   readonly databaseUrl: string | null
@@ -86,6 +88,7 @@ export function readConfig(env: NodeJS.ProcessEnv, options: { readonly ephemeral
       region, project: text('SLUICE_PROJECT') ?? region, projectId: projectId?.toLowerCase() ?? null,
       accessKey: text('SLUICE_ACCESS_KEY'), secretKey: env['SLUICE_SECRET_KEY'] || null,
     },
+    subnet: text('SLUICE_SUBNET') ?? 'subnet-default',
     masterKey: text('SLUICE_MASTER_KEY'), databaseUrl,
     programs: {
       redisServer: text('SLUICE_REDIS_SERVER'), kafkaHome: text('SLUICE_KAFKA_HOME'), java: text('SLUICE_JAVA'),

@@ -27,6 +27,7 @@ import { startObserver } from './operations/observer.ts'
 import { controlPlane } from './control-plane.ts'
 import { directory } from './directory.ts'
 import { identityStore } from './identity.ts'
+import { networkRecords } from './records.ts'
 import { peopleMemory } from './people.ts'
 import { meter } from './metrics.ts'
 import { listen } from './api/server.ts'
@@ -137,7 +138,7 @@ export async function serve(config: Config, log: Logger, down: (how: Config['onE
   const people = await peopleOf(db, credentials, secrets)
   let listeners: Awaited<ReturnType<typeof listen>>
   try {
-    listeners = await listen({ config, plane, ...people, log, ready: presence.reachable, down: () => down('stop'), metrics })
+    listeners = await listen({ config, plane, ...people, records: networkRecords(db, { subnet: config.subnet, region: config.identity.region }), log, ready: presence.reachable, down: () => down('stop'), metrics })
   } catch (error) {
     await stopWork()
     await close()

@@ -16,7 +16,7 @@ import type { Config } from './config.ts'
 import type { Tables } from './store/tables.ts'
 
 /** In the order of the file. Control planes are not state. */
-const tables = ['settings', 'projects', 'instances', 'nodes', 'addresses', 'operations', 'backups', 'restores', 'surveys', 'audit', 'users', 'roles', 'user_roles', 'access_keys', 'revoked_tokens'] as const satisfies readonly (keyof Tables)[]
+const tables = ['settings', 'projects', 'instances', 'nodes', 'addresses', 'operations', 'backups', 'restores', 'surveys', 'audit', 'users', 'roles', 'user_roles', 'access_keys', 'revoked_tokens', 'network_records'] as const satisfies readonly (keyof Tables)[]
 type Moved = typeof tables[number]
 /** Rows of one statement: SQLite and PostgreSQL both take some 30,000 values. */
 const together = 500
@@ -126,7 +126,7 @@ async function assertUnchanged(heading: Heading, config: Config): Promise<void> 
 }
 
 async function assertEmpty(tx: Tx): Promise<void> {
-  for (const table of ['projects', 'instances', 'operations', 'audit', 'users', 'roles', 'user_roles', 'access_keys', 'revoked_tokens'] as const) {
+  for (const table of ['projects', 'instances', 'operations', 'audit', 'users', 'roles', 'user_roles', 'access_keys', 'revoked_tokens', 'network_records'] as const) {
     if (await tx.selectFrom(table).select(({ lit }) => lit(1).as('one')).limit(1).executeTakeFirst()) throw new Error(`the database is not empty, it has ${table}: an import needs an empty one, in which no server was started yet`)
   }
   await tx.deleteFrom('settings').execute()

@@ -2,6 +2,7 @@
 import { createHmac } from 'node:crypto'
 import type { FastifyInstance } from 'fastify'
 import type { Server as SecureServer } from 'node:https'
+import { computeService } from './compute/routes.ts'
 import { consoleService } from './console/routes.ts'
 import { dcsService } from './dcs/routes.ts'
 import { dmsService } from './dms/routes.ts'
@@ -9,12 +10,14 @@ import { iamService } from './iam/routes.ts'
 import { signedLinks } from './links.ts'
 import { serviceApp } from './listener.ts'
 import { documented } from './openapi.ts'
+import { networkService } from './network/routes.ts'
 import { readPair, watchPair } from './tls.ts'
 import type { Config } from '../config.ts'
 import type { ControlPlane } from '../core/control-plane.ts'
 import type { Logger } from '../core/logger.ts'
 import type { Service } from './http.ts'
 import type { Directory, Identity } from './identity.ts'
+import type { Records } from './records.ts'
 import type { Metrics } from './console/metrics.ts'
 
 export interface ListenOptions {
@@ -23,6 +26,7 @@ export interface ListenOptions {
   readonly identity: Identity
   /** Absent: one user, and nobody to look up. */
   readonly directory?: Directory
+  readonly records: Records
   readonly log: Logger
   /** Whether /healthz may say so; absent: as soon as every listener is open. */
   readonly ready?: () => boolean
@@ -33,7 +37,7 @@ export interface ListenOptions {
   readonly metrics?: Metrics
 }
 
-export interface Urls { readonly iam: string; readonly dcs: string; readonly dms: string; readonly console: string }
+export interface Urls { readonly iam: string; readonly dcs: string; readonly dms: string; readonly network: string; readonly compute: string; readonly console: string }
 
 export interface Listening {
   readonly urls: Urls
@@ -42,16 +46,18 @@ export interface Listening {
 }
 
 /** Above the base port. */
-const offsets = { iam: 0, dcs: 1, dms: 2, console: 5 } as const
+const offsets = { iam: 0, dcs: 1, dms: 2, network: 3, compute: 4, console: 5 } as const
 
 /** Listens on every port, or throws a sentence that names the one that failed, with the others closed again. */
-export async function listen({ config, plane, identity, directory, log, ready, down, now = Date.now, metrics }: ListenOptions): Promise<Listening> {
+export async function listen({ config, plane, identity, directory, records, log, ready, down, now = Date.now, metrics }: ListenOptions): Promise<Listening> {
   const urls = urlsOf(config)
   let open = false
   const services: Readonly<Record<keyof Urls, Service>> = {
     iam: iamService({ identity, now, urls, region: config.identity.region, ...directory ? { directory } : {} }),
     dcs: dcsService(plane, { region: config.identity.region, url: urls.dcs, links: signedLinks(urls.dcs, createHmac('sha256', identity.tokenKeys.all[0]!).update('links').digest(), now) }),
     dms: dmsService(plane),
+    network: networkService(records, urls.network),
+    compute: computeService(records, { url: urls.compute, region: config.identity.region }),
     console: consoleService({ plane, urls, ready: () => open && (ready?.() ?? true), down, ...(directory ? { people: { identity, directory, actions: () => actionsOf(Object.values(services)) } } : {}), ...(metrics ? { metrics: { ...metrics, token: config.metricsToken } } : {}) }),
   }
   const apps: FastifyInstance[] = []
@@ -85,7 +91,7 @@ function actionsOf(services: readonly Service[]): string[] {
 function urlsOf(config: Pick<Config, 'port' | 'publicHost' | 'tls'>): Urls {
   const host = config.publicHost.includes(':') ? `[${config.publicHost}]` : config.publicHost
   const url = (name: keyof Urls): string => `${config.tls ? 'https' : 'http'}://${host}:${config.port + offsets[name]}`
-  return { iam: url('iam'), dcs: url('dcs'), dms: url('dms'), console: url('console') }
+  return { iam: url('iam'), dcs: url('dcs'), dms: url('dms'), network: url('network'), compute: url('compute'), console: url('console') }
 }
 
 function reason(error: unknown): string {

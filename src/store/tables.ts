@@ -20,6 +20,7 @@ export interface Tables {
   user_roles: UserRoleRow
   access_keys: AccessKeyRow
   revoked_tokens: RevokedTokenRow
+  network_records: NetworkRecordRow
 }
 
 export interface InstanceRow {
@@ -82,3 +83,5 @@ export interface UserRoleRow { user_id: string; project_id: string; role: string
 /** `secret` is sealed with the master key. */
 export interface AccessKeyRow { id: string; user_id: string; secret: string; description: string; created_at: number }
 export interface RevokedTokenRow { id: string; sequence: number; expires_at: number }
+/** `fields` and `tags`: JSON. A row of the kind `seed` says that a project has had its first ones. */
+export interface NetworkRecordRow { id: string; project_id: string; kind: string; parent: string; name: string; fields: string; tags: string; created_at: number }

@@ -28,7 +28,7 @@ const plane = controlPlane({ available: () => Infinity,
   db, ...registry(config, secrets), runtime: 'process', vault: homeVault(config.home), host: 'bench', seal: secrets.seal, open: secrets.open, worker: { nudge() {}, progress: () => null, cancel() {} },
   addresses: { process: nowhere, kubernetes: nowhere },
 })
-await listen({ config, plane, ...await peopleOf(db, credentials, secrets), log: pino({ level: 'warn' }), down() {} })
+await listen({ config, plane, ...await peopleOf(db, credentials, secrets), records: {} as never, log: pino({ level: 'warn' }), down() {} })
 process.on('message', () => { void sql.raw(finishAll).execute(db).then(() => process.send!('finished')) })
 process.on('disconnect', () => process.exit())
 process.send!({ ids })

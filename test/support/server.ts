@@ -14,8 +14,8 @@ export const password = 'Abcd1234!'
 export { sleep }
 
 export interface Answer { readonly status: number; readonly text: string; readonly json: any; readonly headers: Headers }
-export type Service = 'iam' | 'dcs' | 'dms' | 'console'
-const offsets: Readonly<Record<Service, number>> = { iam: 0, dcs: 1, dms: 2, console: 5 }
+export type Service = 'iam' | 'dcs' | 'dms' | 'network' | 'compute' | 'console'
+const offsets: Readonly<Record<Service, number>> = { iam: 0, dcs: 1, dms: 2, network: 3, compute: 4, console: 5 }
 
 export interface Server {
   readonly home: string

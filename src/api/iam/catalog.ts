@@ -1,7 +1,7 @@
 /** The service catalog: where each client looks for which service, by the names that it knows. */
 import { createHash } from 'node:crypto'
 
-export interface CatalogUrls { readonly iam: string; readonly dcs: string; readonly dms: string }
+export interface CatalogUrls { readonly iam: string; readonly dcs: string; readonly dms: string; readonly network: string; readonly compute: string }
 
 /** One row an entry, in the form that its clients take apart; see the URL rules of each in docs. `{p}` is the project's id. */
 const rows: readonly { readonly type: string; readonly service: keyof CatalogUrls; readonly path: string }[] = [
@@ -12,6 +12,10 @@ const rows: readonly { readonly type: string; readonly service: keyof CatalogUrl
   { type: 'dmsv2', service: 'dms', path: '/v2/{p}' },
   // Without the project: python-otcextensions appends it.
   { type: 'dms', service: 'dms', path: '/v1.0' },
+  // Without a version: its clients append the one they speak.
+  { type: 'network', service: 'network', path: '' },
+  { type: 'vpc', service: 'network', path: '/v1/{p}' },
+  { type: 'compute', service: 'compute', path: '/v2.1/{p}' },
 ]
 
 /** Every service for a project; without one, only those whose addresses need none. */

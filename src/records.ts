@@ -1,0 +1,109 @@
+/** Networks: kept, seeded once a project, and never enforced. */
+import { createHash } from 'node:crypto'
+import { appendAudit } from './store/audit.ts'
+import { inTurn, transact, type Database, type Tx } from './store/database.ts'
+import { deleteRecord, insertRecords, listRecords, recordById, recordsOf, recordsOfKind, updateRecord } from './store/records.ts'
+import { newGroup } from './api/network/groups.ts'
+import type { NetworkRecordRow } from './store/tables.ts'
+import type { Kind, NetworkRecord, NewRecord, Records } from './api/records.ts'
+import type { Tag } from './core/instance.ts'
+
+/** What the documents of the Internet may use as examples (RFC 5737): nobody is ever reached there. */
+const examples = ['198.51.100', '203.0.113', '192.0.2']
+
+/** `subnet`: the name of each project's first subnet. */
+export function networkRecords(db: Database, { subnet, region }: { readonly subnet: string; readonly region: string }): Records {
+  const seeded = new Set<string>()
+
+  async function seed(projectId: string): Promise<void> {
+    if (seeded.has(projectId)) return
+    await transact(db, async (tx) => {
+      const at = Date.now()
+      // The mark stays when what it stands for was deleted.
+      const mark = { id: seedId(projectId, 'mark'), project_id: projectId, kind: 'seed', parent: '', name: '', fields: '{}', tags: '[]', created_at: at }
+      if (await insertRecords(tx, [mark]) === 0) return
+      const vpc = seedId(projectId, 'vpc')
+      const group = newGroup(seedId(projectId, 'group'), 'default', 'default: a record, which nothing enforces')
+      await insertRecords(tx, [
+        { id: vpc, kind: 'vpc' as const, parent: '', name: 'vpc-default', fields: { cidr: '192.168.0.0/16', description: 'a record, which nothing enforces' } },
+        {
+          id: seedId(projectId, 'subnet'), kind: 'subnet' as const, parent: vpc, name: subnet,
+          fields: { cidr: '192.168.0.0/24', gateway_ip: '192.168.0.1', dhcp_enable: true, primary_dns: '100.125.4.25', secondary_dns: '100.125.129.199', availability_zone: `${region}-01`, neutron_subnet_id: seedId(projectId, 'neutron subnet'), description: 'a record, which nothing enforces' },
+        },
+        ...group,
+      ].map((record) => rowOf(projectId, record, at)))
+    })
+    seeded.add(projectId)
+  }
+
+  return {
+    async list(projectId, kind) {
+      await seed(projectId)
+      return (await listRecords(db, projectId, kind)).map(recordOf)
+    },
+    async get(projectId, kind, id) {
+      await seed(projectId)
+      const row = await recordById(db, projectId, kind, id.toLowerCase())
+      return row && recordOf(row)
+    },
+    async create(caller, records) {
+      await seed(caller.projectId)
+      return transact(db, async (tx) => {
+        await inTurn(tx, 'network')
+        const at = Date.now()
+        const complete: NewRecord[] = []
+        for (const record of records) {
+          const address = record.kind === 'public_ip' && !record.fields['public_ip_address'] ? await freeAddress(tx) : undefined
+          if (address === null) return null
+          complete.push(address === undefined ? record : { ...record, fields: { ...record.fields, public_ip_address: address } })
+        }
+        const rows = complete.map((record) => rowOf(caller.projectId, record, at))
+        await insertRecords(tx, rows)
+        await audit(tx, caller.projectId, caller.userName, 'created', rows[0]!)
+        return rows.map(recordOf)
+      })
+    },
+    update: (caller, kind, id, { name, fields, tags }) => transact(db, async (tx) => {
+      await inTurn(tx, 'network')
+      const row = await recordById(tx, caller.projectId, kind, id.toLowerCase())
+      if (!row) return null
+      const next = { name: name ?? row.name, fields: fields ? JSON.stringify({ ...JSON.parse(row.fields), ...fields }) : row.fields, tags: tags ? JSON.stringify(tags) : row.tags }
+      await updateRecord(tx, row.id, next)
+      await audit(tx, caller.projectId, caller.userName, 'updated', row)
+      return recordOf({ ...row, ...next })
+    }),
+    remove: (caller, kind, id) => transact(db, async (tx) => {
+      await inTurn(tx, 'network')
+      const row = await recordById(tx, caller.projectId, kind, id.toLowerCase())
+      if (!row) return 'unknown'
+      if (kind === 'vpc' && (await recordsOf(tx, row.id, 'subnet')).length > 0) return 'in use'
+      await deleteRecord(tx, row.id)
+      await audit(tx, caller.projectId, caller.userName, 'deleted', row)
+      return 'removed'
+    }),
+  }
+}
+
+async function audit(tx: Tx, projectId: string, actor: string, what: string, { kind, id, name }: NetworkRecordRow): Promise<void> {
+  await appendAudit(tx, [{ at: Date.now(), actor, projectId, action: `${kind}.${what}`, instanceId: '', operationId: '', detail: name === '' ? id : `${name} ${id}` }])
+}
+
+async function freeAddress(tx: Tx): Promise<string | null> {
+  const taken = new Set((await recordsOfKind(tx, 'public_ip')).map((row) => (JSON.parse(row.fields) as { public_ip_address: string }).public_ip_address))
+  for (const block of examples) for (let n = 1; n < 255; n += 1) if (!taken.has(`${block}.${n}`)) return `${block}.${n}`
+  return null
+}
+
+/** The same in every answer of every control plane, also before it is written. */
+function seedId(projectId: string, what: string): string {
+  const hex = createHash('sha256').update(`sluice ${projectId} ${what}`).digest('hex')
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-4${hex.slice(13, 16)}-8${hex.slice(17, 20)}-${hex.slice(20, 32)}`
+}
+
+function rowOf(projectId: string, { id, kind, parent, name, fields }: NewRecord, at: number): NetworkRecordRow {
+  return { id, project_id: projectId, kind, parent, name, fields: JSON.stringify(fields), tags: '[]', created_at: at }
+}
+
+function recordOf(row: NetworkRecordRow): NetworkRecord {
+  return { id: row.id, kind: row.kind as Kind, parent: row.parent, name: row.name, fields: JSON.parse(row.fields) as Record<string, unknown>, tags: JSON.parse(row.tags) as Tag[], createdAt: row.created_at }
+}
