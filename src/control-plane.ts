@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto'
 import { appendAudit } from './store/audit.ts'
 import { openOperations, operationsOf, projectOperations } from './store/operations.ts'
 import { backups } from './backups.ts'
+import { webCli } from './webcli.ts'
 import { accounts } from './accounts.ts'
 import { questions, surveys } from './surveys.ts'
 import { changes } from './changes.ts'
@@ -153,6 +154,7 @@ export function controlPlane({ db, engines, runtimes, addresses, runtime, vault,
     surveys: surveys({ db, engines, runtimes, host, nudge: surveyed }),
     questions: questions({ db, engines, runtimes, host, nudge: surveyed }),
     accounts: accounts({ db, engine: engines.redis, seal, open, accepted: acceptedOperation, newId, nudge: worker.nudge }),
+    webcli: webCli({ db, engines, runtimes, host }),
     backups: backups({ db, engines, runtimes, vault, host, nudge: worker.nudge }),
     async deleteFailed({ caller, engine, dryRun = false }) {
       const failed = (await views(await shownOfProject(db, caller.projectId, engine))).filter((view) => view.status === 'createfailed')

@@ -24,7 +24,7 @@ export interface SurveyParts {
 }
 
 /** Servers are looked into while they serve; what else is done to the instance then is no hindrance. */
-function stateRefusal(instance: Instance, open: Operation | null): Refusal | null {
+export function stateRefusal(instance: Instance, open: Operation | null): Refusal | null {
   const status = statusOf(instance, open)
   if (status === 'running') return null
   return open ? { kind: 'busy', status, action: open.action } : { kind: 'state', status }

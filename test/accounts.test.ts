@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { Redis } from 'ioredis'
 import { flavor } from './crash/ha-ground.ts'
-import { makeServer, nodePid, until, type Answer, type Server } from './support/server.ts'
+import { makeServer, nodePid, password, until, type Answer, type Server } from './support/server.ts'
 
 let server: Server
 let id: string
@@ -86,4 +86,30 @@ test('what is wrong with an account is said, and changes nothing', async () => {
   assert.ok(answers.every((answer) => ['204 ', '400 DCS.4114'].includes(code(answer))), answers.map(code).join())
   assert.equal((await list()).length, 2 + accepted)
   await until('nothing to be open', async () => (await server.call('console', 'GET', '/v1/operations?open=true')).json.operations.length === 0)
+})
+
+test('the command line runs single commands as the customer, and no dangerous ones', async () => {
+  const web = (what: string, body: object): Promise<Answer> => server.dcs('POST', `/instances/${id}/webcli/${what}`, body)
+  assert.equal(code(await web('auth', { password: 'wrong' })), '400 DCS.4080')
+  const { json } = await web('auth', { password })
+  assert.deepEqual([json.databases, /^[0-9a-f]{32}$/.test(json.client_id)], [256, true])
+  const run = async (command: string, database = 0): Promise<string> => { const answer = await web('command', { client_id: json.client_id, command, database }); return answer.json.response ?? code(answer) }
+  assert.deepEqual([await run('set "a key" "line\\nbreak"'), await run("get 'a key'"), await run('get nothing'), await run('rpush list 1 two'), await run('lrange list 0 -1')], ['OK', '"line\\nbreak"', '(nil)', '(integer) 2', '1) "1"\n2) "two"'])
+  assert.deepEqual([await run('set there yes', 5), await run('get there', 5), await run('get there')], ['OK', '"yes"', '(nil)'])
+  assert.match(await run('info server'), /redis_version/)
+  assert.match(await run('get'), /^\(error\) ERR wrong number/)
+  for (const command of ['flushall', 'KEYS *', 'config get maxmemory', 'client list', 'shutdown', 'subscribe x', 'multi', 'blpop list 0', 'acl list', 'debug sleep 1', 'eval "return 1" 0', 'select 3', 'monitor', 'replicaof no one', 'wait 1 0', 'auth default x']) assert.match(await run(command), /^\(error\) \S+ is not for this place/, command)
+  assert.equal(await run('get "open'), '400 DCS.4062')
+  assert.equal(code(await web('command', { client_id: '0'.repeat(32), command: 'ping' })), '400 DCS.4062')
+  // It goes on after the control plane's death, ends with the logout, and with another password.
+  await server.end('SIGKILL')
+  await server.start()
+  assert.equal(await run('ping'), 'PONG')
+  const second = (await web('auth', { password })).json.client_id
+  assert.equal(code(await web('logout', { client_id: json.client_id })), '204 ')
+  assert.equal(await run('ping'), '400 DCS.4062')
+  assert.equal((await server.dcs('POST', `/instances/${id}/password/reset`, { new_password: 'Another-1234' })).status, 200)
+  assert.equal(code(await web('command', { client_id: second, command: 'ping' })), '400 DCS.4062')
+  for (let n = 0; n < 5; n += 1) assert.equal(code(await web('auth', { password: 'wrong' })), '400 DCS.4080')
+  assert.match((await web('auth', { password: 'Another-1234' })).text, /locked/)
 })

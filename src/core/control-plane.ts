@@ -2,6 +2,7 @@
 import type { Attributes, EngineName, Instance, NodeRecord, Spec, Tag } from './instance.ts'
 import type { Action, Change, Memo, Operation } from './operation.ts'
 import type { Facts, NodeRole, Parameter } from './engine.ts'
+import type { WebCli } from './webcli.ts'
 import type { Accounts } from './accounts.ts'
 import type { Questions, Surveys } from './surveys.ts'
 import type { Backups } from './backups.ts'
@@ -128,6 +129,7 @@ export interface ControlPlane {
   readonly backups: Backups
   readonly surveys: Surveys
   readonly accounts: Accounts
+  readonly webcli: WebCli
   readonly questions: Questions
   /** Accepts the creation of every name, each `creating` when this returns; or of none. */
   create(wish: CreateWish): Promise<View[] | CreateRefusal>

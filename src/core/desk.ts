@@ -79,6 +79,12 @@ export interface Desk {
   sessions(world: World, node: NodeRecord): Promise<Session[]>
   /** Hangs up on customers: on these addresses, or on all. Answers how many it was. */
   hangUp(world: World, node: NodeRecord, addresses: readonly string[] | null): Promise<number>
+  /** Whether the customer's user is let in with this password. */
+  admits(world: World, password: string): Promise<boolean>
+  /** Pure: how many databases a customer can choose from. */
+  databases(instance: Instance): number
+  /** Runs a command as the customer's user and answers as a command line does, also when it is refused. Throws when nobody answers. */
+  command(world: World, words: readonly string[], database: number): Promise<string>
   /** Pure: why there is no such survey of this instance; null: there is. */
   unsurveyable(instance: Instance, kind: SurveyKind): string | null
   /** Takes its time: servers are never busy with it for more than some of theirs. `progress` gets the part that is done, 0 to 1. */

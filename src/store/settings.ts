@@ -16,3 +16,11 @@ export async function offerSetting<T>(db: Database, name: string, value: T): Pro
   await db.insertInto('settings').values({ name, value: JSON.stringify(value) }).onConflict((conflict) => conflict.column('name').doNothing()).execute()
   return readSetting(db, name, value)
 }
+
+/** Those whose names begin so. */
+export async function settingsLike<T>(db: Database | Tx, prefix: string): Promise<(readonly [name: string, value: T])[]> {
+  const rows = await db.selectFrom('settings').selectAll().where('name', 'like', `${prefix}%`).execute()
+  return rows.map((row) => [row.name, JSON.parse(row.value) as T] as const)
+}
+
+export async function dropSetting(db: Database | Tx, name: string): Promise<void> { await db.deleteFrom('settings').where('name', '=', name).execute() }

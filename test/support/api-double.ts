@@ -71,6 +71,7 @@ export async function ground(): Promise<Ground> {
 
   const plane: ControlPlane = {
     // What really happens to backups is seen on a real server.
+    webcli: { async login() { return { kind: 'no session' } }, async run() { return { kind: 'no session' } }, async logout() { return 'no session' } },
     accounts: { async change(_caller, id) { return { id, refusal: { kind: 'unknown' } } } },
     surveys: { async start() { return { kind: 'unknown' } }, async list() { return { total: 0, surveys: [] } }, async get() { return null }, async remove() { return null }, async plan() { return { kind: 'unknown' } } },
     questions: { async slowCalls() { return [] }, async sessions() { return [] }, async hangUp() { return 0 } },

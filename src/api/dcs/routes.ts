@@ -4,6 +4,7 @@ import { backupFileRows, backupRows } from './backups.ts'
 import { passwordRows } from './passwords.ts'
 import { diagnosisRows } from './diagnosis.ts'
 import { logFileRows, sessionRows } from './sessions.ts'
+import { webCliRows } from './webcli.ts'
 import { accountRows } from './accounts.ts'
 import { surveyRows } from './surveys.ts'
 import { topologyRows } from './topology.ts'
@@ -37,6 +38,7 @@ export const dcsRows: readonly Row[] = [
   ...migrationRows,
   ...backupRows,
   ...accountRows,
+  ...webCliRows,
   ...surveyRows,
   ...diagnosisRows,
   ...sessionRows,

@@ -1,16 +1,18 @@
 /** What a Redis knows of its calls and sessions. */
 import { account, all, withSession, type Session as Link } from './client.ts'
+import { admits, runCommand } from './command-line.ts'
 import { diagnose } from './diagnosis.ts'
 import { expireKeys, findKeys } from './survey.ts'
 import type { Desk, Session, SlowCall } from '../../core/desk.ts'
 import type { World } from '../../core/engine.ts'
 import type { NodeRecord } from '../../core/instance.ts'
 import type { Ground } from './topology.ts'
+import type { RedisSecrets } from './layout.ts'
 
 /** More than a server keeps. */
 const mostCalls = 1000
 
-export function desk(ground: (world: World) => Ground): Desk {
+export function desk(ground: (world: World) => Ground, secrets: RedisSecrets): Desk {
   function at<T>(world: World, node: NodeRecord, work: (link: Link) => Promise<T>): Promise<T> {
     const state = world.states.find(({ id }) => id === node.id)
     if (state?.phase !== 'running') return Promise.reject(new Error(`node ${node.ordinal} does not run`))
@@ -29,6 +31,9 @@ export function desk(ground: (world: World) => Ground): Desk {
       if (found.length > 0) await all(redis, found.map(({ id }) => ['CLIENT', 'KILL', 'ID', id!]))
       return found.length
     }),
+    admits: (world, password) => admits(ground(world), password),
+    databases: ({ spec }) => spec.topology === 'cluster' ? 1 : 256,
+    command: (world, words, database) => runCommand(ground(world), secrets, words, database),
     unsurveyable({ spec, version }, kind) {
       if (version === '3.0') return 'Redis 3.0 has no surveys; 4.0 and later have'
       return kind === 'hotkey' && !(spec.parameters['maxmemory-policy'] ?? '').endsWith('-lfu') ? 'servers count how often keys are used only with a maxmemory-policy of allkeys-lfu or volatile-lfu' : null

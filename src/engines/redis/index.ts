@@ -91,7 +91,7 @@ export function redisEngine(secrets: RedisSecrets, installed: (runtime: RuntimeN
       const reach = (role: 'master' | 'replica'): Target[] => nodes.filter((node) => roles.get(node.id)?.role === role).map((node) => target(instance, node, states.find((state) => state.id === node.id)!))
       return factsOf(reach('master'), reach('replica'))
     },
-    desk: desk(ground),
+    desk: desk(ground, secrets),
     backups: {
       unbackable, unrestorable, folder: dataFolder, on: grantsOn, contents: dataOf,
       take: (world, folder, how) => backUp(ground(world), folder, how),
