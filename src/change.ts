@@ -2,14 +2,14 @@
 import { appendAudit } from './store/audit.ts'
 import { forgetTries } from './store/tries.ts'
 import { exceeds } from './holdings.ts'
-import { lockedInstances, nodesOf, setSpec } from './store/instances.ts'
+import { lockedInstances, nodesOf, setGrants, setPlaces, setSpec } from './store/instances.ts'
 import { openOperations, openOperationsOf } from './store/operations.ts'
 import { transact, type Database, type Tx } from './store/database.ts'
 import { planFor } from './operations/plan.ts'
 import { refusalOf } from './core/refusal.ts'
 import type { Answer, Caller, ChangeWish } from './core/control-plane.ts'
 import type { Engine } from './core/engine.ts'
-import type { Instance, Spec } from './core/instance.ts'
+import { leftPorts, portOf, type Instance, type Spec } from './core/instance.ts'
 import type { Former, Operation } from './core/operation.ts'
 
 export interface ChangeParts {
@@ -24,10 +24,10 @@ export interface ChangeParts {
 export type Check<T> = (tx: Tx, instance: Instance) => Promise<T | null>
 
 /** Spec, operation and audit row in one transaction. The dialect has checked the values; `check` comes after the state. */
-export async function change<T extends object = never>({ db, engine, seal, accepted, newId }: ChangeParts, { caller, id, action, spec: wish, attributes = {}, detail, memo, dryRun }: ChangeWish, check?: Check<T>): Promise<Answer | T> {
+export async function change<T extends object = never>({ db, engine, seal, accepted, newId }: ChangeParts, { caller, id, action, spec: wish, attributes = {}, port, along, detail, memo, dryRun }: ChangeWish, check?: Check<T>): Promise<Answer | T> {
   const now = Date.now()
   const { password, ...plain } = wish
-  const wanted: Partial<Spec> = { ...plain, ...password === undefined ? {} : { sealedPassword: password === null ? null : seal(password) } }
+  const wanted: Partial<Spec> = { ...plain, ...port === undefined ? {} : { port }, ...password === undefined ? {} : { sealedPassword: password === null ? null : seal(password) } }
   return transact(db, async (tx): Promise<Answer | T> => {
     const [instance] = await lockedInstances(tx, caller.projectId, engine.name, [id])
     if (!instance) return { id, refusal: { kind: 'unknown' } }
@@ -39,16 +39,25 @@ export async function change<T extends object = never>({ db, engine, seal, accep
     const grown = Number(attributes['capacity'] ?? 0) - Number(instance.attributes['capacity'] ?? 0)
     const tooMuch = 'capacity' in attributes && grown > 0 ? await exceeds(tx, engine.name, caller.projectId, { instances: 0, memoryGb: grown }) : null
     if (tooMuch) return { id, refusal: { kind: 'quota', reason: tooMuch.reason } }
-    if (dryRun) return { id, plan: planFor(engine, instance, (await nodesOf(tx, [id])).get(id) ?? [], { action, joining: [], leaving: [] }) }
+    const nodes = (await nodesOf(tx, [id])).get(id) ?? []
+    const places = port === undefined ? null : engine.readdress?.(instance, nodes, port) ?? 'its port stays'
+    if (typeof places === 'string') return { id, refusal: { kind: 'taken', reason: places } }
+    if (dryRun) return { id, plan: planFor(engine, instance, nodes, { action, joining: [], leaving: [] }) }
     // A list of parameters names those that change, not all that were ever set.
     const spec = { ...instance.spec, ...wanted, parameters: { ...instance.spec.parameters, ...wanted.parameters } }
-    const former: Former = { spec: Object.fromEntries(Object.keys(wanted).map((name) => [name, instance.spec[name as keyof Spec]])), attributes: Object.fromEntries(Object.keys(attributes).map((name) => [name, instance.attributes[name]])) }
+    const former: Former = { spec: Object.fromEntries(Object.keys(wanted).map((name) => [name, name === 'port' ? portOf(instance, nodes) : instance.spec[name as keyof Spec]])), attributes: Object.fromEntries(Object.keys(attributes).map((name) => [name, instance.attributes[name]])) }
     // Who may set a password without the old one need not wait for a lock either.
     if (password !== undefined) await forgetTries(tx, [id])
+    const moves = places === null ? {} : { places: { endpoints: instance.endpoints, ports: Object.fromEntries(nodes.map((node) => [node.id, node.ports])) } }
     const operationId = newId()
-    const opened = await openOperations(tx, [{ id: operationId, instance, action, generation: instance.generation, actor: caller.userName, at: now, memo: { ...memo, former: JSON.stringify(former) } }])
+    const opened = await openOperations(tx, [{ id: operationId, instance, action, generation: instance.generation, actor: caller.userName, at: now, memo: { ...memo, former: JSON.stringify({ ...former, ...moves }) } }])
     if (opened.size === 0) return { id, refusal: { kind: 'busy', status: 'running', action: null } }
-    await setSpec(tx, id, { spec, attributes: { ...instance.attributes, ...attributes } }, now)
+    await setSpec(tx, id, { spec, attributes: { ...instance.attributes, ...attributes, ...along?.attributes }, name: along?.name }, now)
+    if (places !== null) {
+      await setPlaces(tx, id, places)
+      // Servers are found at either, until each is known to have moved.
+      await setGrants(tx, id, { ...instance.grants, [leftPorts]: `${portOf(instance, nodes)} ${port}` })
+    }
     await appendAudit(tx, [{ at: now, actor: caller.userName, projectId: caller.projectId, action: `${action}.accepted`, instanceId: id, operationId, detail }])
     return { id, operation: accepted({ id: operationId, instanceId: id, generation: instance.generation }, caller, action, now) }
   })

@@ -145,7 +145,7 @@ export function controlPlane({ db, engines, runtimes, addresses, runtime, vault,
       })
     },
     ...settings({
-      db, engines, runtimes, seal, open, worker,
+      db, engines, runtimes, addresses, host, seal, open, worker,
       measure: async (instance, nodes) => isOurs(instance.host) ? (await desk.ask([{ instance, nodes }])).get(instance.id) ?? null : null,
       accepted: acceptedOperation, newId,
     }),

@@ -21,7 +21,7 @@ for (const database of databases) {
     const { db, close } = await database.open()
     let available = 100 * 1024 * 1024
     let next = 1
-    const addresses: Addresses = { async place(ports) { next += 1; return { address: `127.8.8.${next}`, ports } }, close() {} }
+    const addresses: Addresses = { async place(ports) { next += 1; return { address: `127.8.8.${next}`, ports } }, async admits() { return null }, close() {} }
     const plane = controlPlane({
       db, vault: homeVault('/nowhere'), host: 'h', available: () => available, seal: (text) => text, open: (sealed) => sealed, worker: { nudge() {}, progress: () => null, cancel() {} },
       engines: { redis: redisEngine({ account: () => 'a', customer: () => null }, async () => '7.0.15'), kafka: kafkaEngine(() => '3.9.1') },

@@ -1,9 +1,11 @@
 /** Settings of real servers that are changed while they serve, through the documented requests. */
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { createServer } from 'node:net'
 import { after, before, describe, test } from 'node:test'
 import { client, makeServer, nodePid, password, until, type Answer, type Server } from './support/server.ts'
-import { Redis } from 'ioredis'
+import { Cluster, Redis } from 'ioredis'
 
 const ha = { spec_code: 'redis.ha.xu1.tiny.r2.128' }
 const cluster = { spec_code: 'redis.cluster.xu1.large.r1.4', capacity: 4 }
@@ -104,6 +106,21 @@ describe('settings', { concurrency: false }, () => {
     const [{ history_id, status }] = (await server.dcs('GET', `/instances/${id}/config-histories`)).json.histories
     assert.equal(status, 'FAILURE')
     assert.match((await server.dcs('GET', `/instances/${id}/config-histories/${history_id}`)).json.fail_reason, /node 1 refuses maxclients 15000/)
+    // Somebody else's server has the port everywhere.
+    const foreign = createServer().listen(24_777, '0.0.0.0')
+    await once(foreign, 'listening')
+    assert.equal((await server.dcs('PUT', `/instances/${id}`, { port: 24_777 })).status, 204)
+    await until('everything settled', async () => (await server.call('console', 'GET', '/v1/operations?open=true')).json.operations.length === 0)
+    foreign.close()
+    const [task] = (await server.dcs('GET', `/instances/${id}/tasks`)).json.tasks
+    assert.deepEqual([task.name, task.status], ['UpdatePort', 'FAILED'])
+    assert.match(task.details.cause, /cannot listen on port 24777/)
+    const now = await server.running('dcs', id)
+    assert.equal(now.port, 6379)
+    const redis = client(now)
+    assert.equal(await redis.set('still', 'there'), 'OK')
+    assert.equal(await redis.wait(1, 5000), 1)
+    redis.disconnect()
     // The next change may succeed.
     await set(id, item('timeout', '10'))
     assert.deepEqual(await everywhere(id, 'timeout'), ['10', '10'])
@@ -190,6 +207,93 @@ describe('settings', { concurrency: false }, () => {
     assert.equal((await server.dcs('POST', `/instances/${shards}/resize`, { new_capacity: 8, spec_code: 'redis.cluster.xu1.large.r1.8' })).status, 204)
     await server.running('dcs', shards)
     assert.deepEqual(await everywhere(shards, 'maxmemory'), Array(3).fill(String(Math.floor(8 * 1024 * mb / 3))))
+  })
+
+  for (const mode of [{ name: 'own addresses', env: {} }, { name: 'one host', env: { SLUICE_NODE_HOST: '127.0.0.1', SLUICE_NODE_PORTS: '24100-24400' } }]) {
+    test(`the service port moves with clients, on ${mode.name}; words about the instance change beside it`, async () => {
+      const other = await makeServer(mode.env)
+      try {
+        await other.start()
+        const update = (id: string, body: object) => other.dcs('PUT', `/instances/${id}`, body)
+        const quiet = () => until('everything settled', async () => (await other.call('console', 'GET', '/v1/operations?open=true')).json.operations.length === 0)
+        const kinds: [string, object][] = [['port-single', {}], ['port-pair', { spec_code: 'redis.ha.xu1.tiny.r3.128' }], ['port-shards', { spec_code: 'redis.cluster.xu1.large.r2.4', capacity: 4 }]]
+        const port = 24333
+        for (const [name, flavor] of kinds) {
+          const id = await other.createRedis(name, flavor)
+          const made = await other.running('dcs', id)
+          const at = () => ({ ip: made.ip.split(',')[0], port })
+          const old = name === 'port-shards' ? null : client(made)
+          await old?.set('kept', 'yes')
+          const pids = Array.from({ length: name === 'port-single' ? 1 : name === 'port-pair' ? 3 : 6 }, (_, n) => nodePid(other.home, id, n))
+          const moved = await update(id, { port, name: `${name}-moved`, description: 'elsewhere', rename_commands: {}, security_group_id: '' })
+          if (mode.name === 'one host' && name !== 'port-single') {
+            // The first one has it, and a cluster's nodes could not share it.
+            assert.equal(moved.json.error_code, 'DCS.4062', moved.text)
+            assert.equal((await other.running('dcs', id)).name, name)
+            if (name === 'port-shards') continue
+            assert.equal((await update(id, { port: 1 })).json.error_code, 'DCS.4062')
+            assert.equal((await update(id, { port: 24334 })).status, 204)
+            await quiet()
+            const now = await other.running('dcs', id)
+            assert.deepEqual([now.port, now.readonly_address], [24334, made.readonly_address])
+            const redis = client(now)
+            assert.equal(await redis.get('kept'), 'yes')
+            assert.equal(await redis.wait(2, 5000), 2)
+            process.kill(pids[0]!, 'SIGKILL')
+            await until('the failover', () => redis.set('after', '1'))
+            redis.disconnect()
+            await quiet()
+            assert.equal((await other.running('dcs', id)).port, 24334)
+            old?.disconnect()
+            continue
+          }
+          assert.equal(moved.status, 204, moved.text)
+          await quiet()
+          const now = await other.running('dcs', id)
+          assert.deepEqual([now.port, now.ip, now.name, now.description], [port, made.ip, `${name}-moved`, 'elsewhere'])
+          assert.deepEqual(pids.map((_, n) => nodePid(other.home, id, n)), pids)
+          const redis = name === 'port-shards' ? new Cluster([{ host: at().ip, port }], { redisOptions: { password } }) : client(now)
+          assert.equal(await redis.set('more', '1'), 'OK')
+          if (name !== 'port-shards') assert.equal(await redis.get('kept'), 'yes')
+          if (name === 'port-pair') {
+            assert.equal(now.readonly_address.split(':')[1], String(port))
+            assert.equal(await (redis as Redis).wait(2, 5000), 2)
+            process.kill(pids[0]!, 'SIGKILL')
+            await until('the failover', async () => await redis.set('after', '1'))
+          }
+          if (name === 'port-shards') {
+            const direct = client({ ip: at().ip, port })
+            const slots = await direct.cluster('SLOTS') as any[]
+            assert.ok(slots.every(([, , ...owners]) => owners.length === 2 && owners.every((owner: any[]) => owner[1] === port)))
+            direct.disconnect()
+          }
+          await quiet()
+          assert.equal((await other.dcs('PUT', '/instances/status', { action: 'restart', instances: [id] })).status, 200)
+          assert.equal((await other.running('dcs', id)).port, port)
+          assert.equal(await redis.get('more'), '1')
+          redis.disconnect()
+          old?.disconnect()
+        }
+      } finally { await other.destroy() }
+    })
+  }
+
+  test('words about an instance change at once, and what is wrong changes nothing', async () => {
+    const id = await server.createRedis('worded', ha)
+    await server.running('dcs', id)
+    const update = (body: object, path = 'v2') => server.call('dcs', 'PUT', `/${path}/${server.project}/instances/${id}`, body)
+    const show = async () => (await server.dcs('GET', `/instances/${id}`)).json
+    const before = await show()
+    for (const [body, code] of [[{ name: 'x' }, 'DCS.4010'], [{ description: 'x'.repeat(1025) }, 'DCS.4011'], [{ maintain_begin: '22:00:00' }, 'DCS.4106'], [{ port: 70_000 }, 'DCS.4062'], [{ name: 'fine-name', port: 'x' }, 'DCS.4062'],
+      [{ instance_backup_policy: { backup_type: 'auto', save_days: 9 } }, 'DCS.4072'], [{ rename_commands: { keys: 'x' } }, 'DCS.4062']] as const) assert.equal((await update(body)).json.error_code, code, JSON.stringify(body))
+    const same = (shown: any): object => ({ ...shown, update_at: null, used_memory: null })
+    assert.deepEqual(same(await show()), same(before))
+    const policy = { backup_type: 'auto', save_days: 3, periodical_backup_plan: { backup_at: [1, 3], period_type: 'weekly', begin_at: '01:00-02:00' } }
+    assert.equal((await update({ name: 'worded-anew', description: '', maintain_begin: '22:00:00', maintain_end: '02:00:00', instance_backup_policy: policy, port: before.port, rename_commands: {} })).status, 204)
+    const now = await show()
+    assert.deepEqual([now.name, now.description, now.maintain_begin, now.maintain_end, now.instance_backup_policy.policy.save_days], ['worded-anew', '', '22:00:00', '02:00:00', 3])
+    assert.equal((await update({ name: 'worded-v1', port: 1 }, 'v1.0')).status, 204)
+    assert.deepEqual([(await show()).name, (await show()).port], ['worded-v1', before.port])
   })
 
   test('a password changes everywhere at once; open connections stay, and five wrong tries lock it for all', async () => {

@@ -11,5 +11,7 @@ export interface Addresses {
    * customer asked for, which only nodes with an own address can have. A sentence when there is no room.
    */
   place(ports: Readonly<Record<string, number>>, wanted: number | null, taken: ReadonlySet<string>): Promise<Place | string>
+  /** Why nodes at this address cannot have this service port, by "address:port" pairs in use; null: they can. */
+  admits(address: string, port: number, taken: ReadonlySet<string>): Promise<string | null>
   close(): void
 }

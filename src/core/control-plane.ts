@@ -99,11 +99,24 @@ export interface ChangeWish {
   readonly spec: Partial<Pick<Spec, 'parameters' | 'memoryBytes' | 'flavor' | 'accounts'>> & { /** Null: nobody is asked for one. */ readonly password?: string | null }
   /** What a dialect echoes from now on. */
   readonly attributes?: Attributes
+  /** The new service port, which everything moves to. */
+  readonly port?: number
+  /** What becomes true with it, whatever comes of the rest. */
+  readonly along?: Pick<UpdateWish, 'name' | 'attributes'>
   /** For the audit and for whoever looks at the operation later; never a secret. */
   readonly detail: string
   readonly memo?: Memo
   /** Only asks what would happen. */
   readonly dryRun?: boolean
+}
+
+/** What nobody but people acts on; it is so when this is answered. */
+export interface UpdateWish {
+  readonly caller: Caller
+  readonly engine: EngineName
+  readonly id: string
+  readonly name?: string
+  readonly attributes?: Attributes
 }
 
 /** Another password, from somebody who knows the old one. */
@@ -141,6 +154,8 @@ export interface ControlPlane {
   resize(wish: ResizeWish): Promise<Answer | string>
   /** Changes settings; committed when this returns, and true on the servers when its operation is done. */
   change(wish: ChangeWish): Promise<Answer>
+  /** Another name, or other words about it. Null when it is done. */
+  update(wish: UpdateWish): Promise<Refusal | null>
   /** Counts wrong tries; five in a row lock it for five minutes. Another spec, by `change`, needs no old password and ends that. */
   changePassword(wish: PasswordWish): Promise<Answer | PasswordAnswer>
   /** The operation once it has ended, at most this long; null: it goes on. */

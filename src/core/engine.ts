@@ -1,5 +1,6 @@
 /** A kind of server software: lays out the nodes of an instance and knows how to ask them how they are. */
 import type { Endpoint, EngineName, Grants, Instance, NodeRecord, RuntimeName, Spec } from './instance.ts'
+import type { Places } from './operation.ts'
 import type { Plan, PlannedWish } from './plan.ts'
 import type { NodeSpec, NodeState } from './runtime.ts'
 import type { Desk } from './desk.ts'
@@ -121,6 +122,8 @@ export interface Engine {
    * sentence that says what is waited for. Called only while the whole instance is healthy.
    */
   choose?(world: World, behind: readonly NodeRecord[]): Promise<NodeRecord | string>
+  /** Pure: where everything would be with another service port, or why it cannot have that one. Absent: the port stays. */
+  readdress?(instance: Instance, nodes: readonly NodeRecord[], port: number): Places | string
   /** Pure: bytes that each part of the data may have. Absent: nobody counts them. */
   room?(of: Pick<Instance, 'version' | 'spec'>): number
   /** Pure: what may be set for such an instance. Absent: nothing. */

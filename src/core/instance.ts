@@ -95,3 +95,11 @@ export interface NodeRecord {
 
 /** Where a node listens, as it sees itself. */
 export function listening(node: Pick<NodeRecord, 'address' | 'ports' | 'listen'>): Listening { return node.listen ?? node }
+
+/** By which it is kept among the grants that servers may listen on either of two service ports: the one before and the one after. */
+export const leftPorts = 'left ports'
+
+/** The service port that clients use. */
+export function portOf({ endpoints }: Pick<Instance, 'endpoints'>, nodes: readonly Pick<NodeRecord, 'ports'>[]): number | null {
+  return endpoints['service']?.port ?? nodes[0]?.ports['service'] ?? null
+}

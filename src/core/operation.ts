@@ -6,7 +6,7 @@ import type { Provision } from './runtime.ts'
 export type Action = 'create' | 'restart' | 'soft_restart' | 'flush' | 'delete' | 'recover' | 'swap' | 'extend' | 'shrink' | 'backup' | 'restore' | 'hang_up' | Change
 
 /** What changes the settings of an instance that goes on serving. */
-export type Change = 'configure' | 'password' | 'rescale' | 'check' | 'accounts'
+export type Change = 'configure' | 'password' | 'rescale' | 'check' | 'accounts' | 'port'
 
 /** `replaced`: a person's wish took the place of a recovery. `cancelled`: a person stopped it half way, and the instance is healthy. */
 export type Outcome = 'done' | 'failed' | 'replaced' | 'cancelled'
@@ -39,7 +39,10 @@ export interface Operation {
 export type Memo = Readonly<Record<string, string | number | boolean>>
 
 /** What a change replaced, as the memo of its operation has it. */
-export interface Former { readonly spec: Partial<Spec>; readonly attributes: Attributes }
+export interface Former { readonly spec: Partial<Spec>; readonly attributes: Attributes; /** Where it was. */ readonly places?: Places }
+
+/** Where an instance and its nodes are, by the ids of these. */
+export interface Places { readonly endpoints: Instance['endpoints']; readonly ports: Readonly<Record<string, NodeRecord['ports']>> }
 
 /** Null for an operation that changes no settings. */
 export function formerOf(memo: Memo): Former | null { return memo['former'] === undefined ? null : JSON.parse(String(memo['former'])) as Former }

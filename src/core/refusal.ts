@@ -11,6 +11,8 @@ export type Refusal =
   | { readonly kind: 'state'; readonly status: Status }
   /** The engine or its version cannot do this, whatever its state. */
   | { readonly kind: 'unsupported'; readonly reason: string }
+  /** The port is somebody else's. */
+  | { readonly kind: 'taken'; readonly reason: string }
   /** There is more data than would fit. */
   | { readonly kind: 'full'; readonly reason: string }
   /** The project may not have that much memory. */
@@ -30,6 +32,7 @@ const allowedIn: Readonly<Record<Exclude<Action, 'create' | 'recover'>, readonly
   rescale: ['running'],
   check: ['running'],
   accounts: ['running'],
+  port: ['running'],
   backup: ['running'],
   hang_up: ['running'],
   restore: ['running'],

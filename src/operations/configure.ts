@@ -4,9 +4,9 @@
  */
 import { checkpoint } from '../core/checkpoint.ts'
 import { converge, provide, worldOf } from './converge.ts'
-import { formerOf, TerminalError, type Step, type StepContext } from '../core/operation.ts'
+import { formerOf, TerminalError, type Places, type Step, type StepContext } from '../core/operation.ts'
 import type { Parts } from './actions.ts'
-import type { Instance, Spec } from '../core/instance.ts'
+import { leftPorts, type Instance, type Spec } from '../core/instance.ts'
 
 const lookAgainMs = 10
 
@@ -19,7 +19,7 @@ export function configure(parts: Parts): Step {
     const refused = operation.memo['refused']
     const wanted = context.instance.spec
     const [spec, before] = refused === undefined ? [wanted, former] : [former, wanted]
-    const aimed = aimedAt(context, spec)
+    const aimed = aimedAt(context, spec, refused === undefined ? null : formerOf(operation.memo)?.places ?? null)
     await provide(aimed, parts)
     const { instance, nodes } = aimed
     // Whatever starts a node from here on starts it with the new settings.
@@ -36,18 +36,28 @@ export function configure(parts: Parts): Step {
       await context.remember({ ...operation.memo, refused: error.message })
       return { waitMs: 0 }
     }
+    // Until all have moved nobody is told where the others are.
+    if (operation.action === 'port' && !configured.ok && states.every((state) => state.phase === 'running')) return waiting(context, configured.reason)
     // Nodes that are down get the settings with their files; the others have them by now, whoever else is missing.
     const healed = await heal(aimed)
     if (healed !== 'done') return healed
-    if (!configured.ok) {
-      context.progress(configured.reason ?? 'waiting for the engine')
-      return { waitMs: lookAgainMs }
-    }
+    if (!configured.ok) return waiting(context, configured.reason)
+    const { [leftPorts]: left, ...grants } = context.instance.grants
+    if (left !== undefined) await context.grant(grants)
     return refused === undefined ? 'done' : { failed: String(refused) }
   }
 }
 
-/** The same context about an instance with another spec. */
-function aimedAt(context: StepContext, spec: Spec): StepContext {
-  return { ...context, get instance(): Instance { return { ...context.instance, spec } }, get nodes() { return context.nodes } }
+function waiting(context: StepContext, reason = 'waiting for the engine'): { waitMs: number } {
+  context.progress(reason)
+  return { waitMs: lookAgainMs }
+}
+
+/** The same context about an instance with another spec, and where it was before. */
+function aimedAt(context: StepContext, spec: Spec, places: Places | null): StepContext {
+  return {
+    ...context,
+    get instance(): Instance { return { ...context.instance, spec, ...places ? { endpoints: places.endpoints } : {} } },
+    get nodes() { return places ? context.nodes.map((node) => ({ ...node, ports: places.ports[node.id] ?? node.ports })) : context.nodes },
+  }
 }

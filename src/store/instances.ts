@@ -2,7 +2,7 @@
 import { forgetTries } from './tries.ts'
 import { insertMany, isShared, locked, type Database, type Tx } from './database.ts'
 import type { AddressRow, InstanceRow, NodeRow } from './tables.ts'
-import type { Action } from '../core/operation.ts'
+import type { Action, Places } from '../core/operation.ts'
 import { clusterHost, type EngineName, type Grants, type Health, type Instance, type NodeRecord, type RuntimeName, type Tag } from '../core/instance.ts'
 
 type Reader = Database | Tx
@@ -40,8 +40,38 @@ export async function deleteNodes(tx: Tx, ids: readonly string[]): Promise<void>
   await tx.deleteFrom('nodes').where('id', 'in', ids).execute()
 }
 
-export async function setSpec(tx: Tx, id: string, { spec, attributes }: Pick<Instance, 'spec' | 'attributes'>, now: number): Promise<void> {
-  await tx.updateTable('instances').set({ spec: JSON.stringify(spec), attributes: JSON.stringify(attributes), updated_at: now }).where('id', '=', id).execute()
+/** `name`: another one. */
+export async function setSpec(tx: Tx, id: string, { spec, attributes, name }: Pick<Instance, 'spec' | 'attributes'> & { readonly name?: string | undefined }, now: number): Promise<void> {
+  await tx.updateTable('instances').set({ spec: JSON.stringify(spec), attributes: JSON.stringify(attributes), ...name === undefined ? {} : { name }, updated_at: now }).where('id', '=', id).execute()
+}
+
+/** Moves an instance and its nodes; whoever holds an address already has the last word. What they leave is theirs until `releaseLeft`. */
+export async function setPlaces(tx: Tx, id: string, { endpoints, ports }: Places): Promise<void> {
+  await tx.updateTable('instances').set({ endpoints: JSON.stringify(endpoints) }).where('id', '=', id).execute()
+  for (const [node, own] of Object.entries(ports)) await tx.updateTable('nodes').set({ ports: JSON.stringify(own) }).where('id', '=', node).execute()
+  const held = new Set((await heldBy(tx, id)).map(keyOfAddress))
+  await insertAddresses(tx, (await dueOf(tx, id)).filter((row) => !held.has(keyOfAddress(row))))
+}
+
+/** Frees the addresses that an instance and its nodes have left. */
+export async function releaseLeft(tx: Tx, id: string): Promise<void> {
+  const due = new Set((await dueOf(tx, id)).map(keyOfAddress))
+  for (const row of (await heldBy(tx, id)).filter((one) => !due.has(keyOfAddress(one)))) {
+    await tx.deleteFrom('addresses').where('host', '=', row.host).where('address', '=', row.address).where('port', '=', row.port).execute()
+  }
+}
+
+const keyOfAddress = ({ host, address, port }: AddressRow): string => `${host} ${address} ${port}`
+
+/** What belongs to an instance and its nodes where they are now. */
+async function dueOf(tx: Tx, id: string): Promise<AddressRow[]> {
+  const [instance] = (await instancesByIds(tx, [id])).values()
+  return instance ? [...((await nodesOf(tx, [id])).get(id) ?? []).flatMap(nodeAddresses), ...endpointAddresses(instance)] : []
+}
+
+async function heldBy(tx: Tx, id: string): Promise<AddressRow[]> {
+  const nodes = tx.selectFrom('nodes').select('id').where('instance_id', '=', id)
+  return tx.selectFrom('addresses').selectAll().where((q) => q.or([q('node_id', '=', id), q('node_id', 'in', nodes)])).execute()
 }
 
 export async function setTags(tx: Tx, id: string, tags: readonly Tag[], now: number): Promise<void> {

@@ -1,5 +1,5 @@
 /** Operations: accepted, leased, remembered, settled. Every write of a worker is fenced by its lease. */
-import { deleteInstances, deleteNodes, lockInstances } from './instances.ts'
+import { deleteInstances, deleteNodes, lockInstances, releaseLeft, setPlaces } from './instances.ts'
 import { deleteCopies, endCopies } from './backups.ts'
 import { deleteSurveys } from './surveys.ts'
 import { appendAudit } from './audit.ts'
@@ -196,6 +196,8 @@ export async function settle(db: Database, owner: string, settlements: readonly 
       await tx.updateTable('instances').set({ health: 'unhealthy', cause, updated_at: now }).where('id', '=', operation.instanceId).execute()
     }
     for (const { operation, well } of ended) if (well) await restoreSpec(tx, operation)
+    // Only where nothing listens there any more.
+    for (const { operation, outcome, well } of ended) if (operation.action === 'port' && (outcome === 'done' || well)) await releaseLeft(tx, operation.instanceId)
     for (const { operation, floor } of ended) if (floor !== undefined) await tx.updateTable('instances').set({ floor }).where('id', '=', operation.instanceId).execute()
     const copies = ended.filter((s) => s.operation.action === 'backup' || s.operation.action === 'restore')
     await endCopies(tx, copies.map(({ operation, outcome, cause }) => ({ operationId: operation.id, outcome, cause })), now)
@@ -216,6 +218,7 @@ async function restoreSpec(tx: Tx, { instanceId, memo }: Operation): Promise<voi
   if (!former || !row) return
   const [spec, attributes] = [{ ...JSON.parse(row.spec), ...former.spec }, { ...JSON.parse(row.attributes), ...former.attributes }]
   await tx.updateTable('instances').set({ spec: JSON.stringify(spec), attributes: JSON.stringify(attributes) }).where('id', '=', instanceId).execute()
+  if (former.places) await setPlaces(tx, instanceId, former.places)
 }
 
 /** Raises the generation of instances and returns nothing that could be stale: each goes up by one. */

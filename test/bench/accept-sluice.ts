@@ -23,7 +23,7 @@ const { db, ids } = await fill(config.home, projectId, Number(count), config.dat
 const secrets = readSecrets(config.home, config.masterKey)
 const credentials = readCredentials(config)
 await ensureProject(db, { id: projectId, name: credentials.project, domain: credentials.domain })
-const nowhere: Addresses = { async place() { throw new Error('nothing is created here') }, close() {} }
+const nowhere: Addresses = { async place() { throw new Error('nothing is created here') }, async admits() { return null }, close() {} }
 const plane = controlPlane({ available: () => Infinity,
   db, ...registry(config, secrets), runtime: 'process', vault: homeVault(config.home), host: 'bench', seal: secrets.seal, open: secrets.open, worker: { nudge() {}, progress: () => null, cancel() {} },
   addresses: { process: nowhere, kubernetes: nowhere },

@@ -145,6 +145,7 @@ export async function ground(): Promise<Ground> {
     },
     async changePassword(wish) { return plane.change({ ...wish, action: 'password', spec: {}, detail: '' }) },
     async ended() { return null },
+    async update(wish) { wishes.push({ update: wish.name ?? null, ...wish.attributes }); return null },
     parameters: (engine, of) => engines[engine].parameters?.(of) ?? [],
     async prefer(wish) {
       const one = inProject(wish.caller.projectId, wish.engine).find((each) => each.instance.id === wish.id)!

@@ -60,7 +60,7 @@ export function results(action: BatchAction, answers: readonly Answer[], ids: Id
 const unknown = 'DCS.3022'
 /** What is being done while the instance is RUNNING, where DCS has a word of its own for that. */
 const busyCodes: Readonly<Partial<Record<Action, string>>> = {
-  configure: 'DCS.4114', accounts: 'DCS.4114', password: 'DCS.4115',
+  configure: 'DCS.4114', accounts: 'DCS.4114', password: 'DCS.4115', port: 'DCS.4114',
   backup: 'DCS.4096',
 }
 
@@ -68,6 +68,7 @@ const busyCodes: Readonly<Partial<Record<Action, string>>> = {
 export function refusalCode(action: BatchAction | 'swap' | 'resize' | 'backup' | 'restore' | 'survey' | 'configure', refusal: Refusal): string {
   if (refusal.kind === 'unknown') return unknown
   if (refusal.kind === 'quota') return 'DCS.4036'
+  if (refusal.kind === 'taken') return 'DCS.4062'
   if (refusal.kind === 'full') return action === 'configure' ? 'DCS.4105' : 'DCS.4102'
   if (refusal.kind === 'unsupported') return { swap: 'DCS.4855', resize: 'DCS.4102', backup: 'DCS.4095', restore: 'DCS.4095', survey: 'DCS.4919' }[action as string] ?? 'DCS.4027'
   const { status } = refusal

@@ -7,6 +7,7 @@ import { logFileRows, sessionRows } from './sessions.ts'
 import { webCliRows } from './webcli.ts'
 import { accountRows } from './accounts.ts'
 import { surveyRows } from './surveys.ts'
+import { updateRows } from './update.ts'
 import { topologyRows } from './topology.ts'
 import { catalogueRows, flavorRows } from './catalogue.ts'
 import { describeDcs } from './endpoints.ts'
@@ -32,6 +33,7 @@ export const dcsRows: readonly Row[] = [
   ...resizeRows,
   ...configRows,
   ...passwordRows,
+  ...updateRows,
   ...taskRows,
   ...projectRows,
   ...releaseRows,

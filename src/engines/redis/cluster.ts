@@ -17,6 +17,11 @@ const busAbove = 10_000
 export const cluster: Topology = {
   ports: { service: 6379, bus: 16379 }, endpoints: {},
   doors: (_instance, node) => [{ address: node.address, port: node.ports['service']! }],
+  readdress({ endpoints }, nodes, port) {
+    if (nodes.some((node) => nodes.some((other) => other !== node && other.address === node.address))) return 'the nodes of a cluster share one address here, and only one of them could have that port'
+    if (nodes.some((node) => busPort(node) === port)) return `port ${port} is the one of the cluster's own traffic`
+    return { endpoints, ports: Object.fromEntries(nodes.map((node) => [node.id, { ...node.ports, bus: busPort(node), service: port }])) }
+  },
   configuration: ({ grants }, node) => [
     'databases 1',
     'cluster-enabled yes', `cluster-config-file ${dataFolder({ grants }) === usualFolder ? '' : `../${usualFolder}/`}nodes.conf`, `cluster-node-timeout ${nodeTimeoutMs}`,

@@ -4,6 +4,7 @@ import { TerminalError } from '../../core/operation.ts'
 import { account, all } from './client.ts'
 import { closeAll, meetAll, type Seen } from './seen.ts'
 import { isSet, settingsOf } from './parameters.ts'
+import { cut, relisten } from './views.ts'
 import { topologyOf, type Ground } from './topology.ts'
 import { usersOf, type User } from './users.ts'
 import type { NodeHealth } from '../../core/engine.ts'
@@ -25,6 +26,7 @@ export async function configureAll(ground: Ground, before: Spec, secrets: RedisS
       if (!view.session) return view.silence
       await settle(view, wanted, changed)
       await admit(view, users)
+      await move(view, before.port, instance.spec.port)
       return append(view, instance, before)
     }))
     const failures = answers.flatMap((answer) => answer.status === 'rejected' ? [answer.reason as Error] : [])
@@ -104,4 +106,25 @@ async function append(view: Seen, { spec }: Instance, before: Spec): Promise<str
   else if (view.info('aof_rewrite_in_progress') === '0' && view.info('aof_rewrite_scheduled') === '0') return null
   checkpoint('engine.appending')
   return `node ${view.node.ordinal} is writing its append-only file`
+}
+
+/** What says where others find a server; by which of them it is known depends on how its nodes stand to each other. */
+const announcing = ['replica-announce-port', 'cluster-announce-port']
+
+/** Has a server that listens on one service port listen on another, and its clients come anew. */
+async function move({ session, node }: Seen, from: number | null, to: number | null): Promise<void> {
+  if (from === null || to === null || from === to) return
+  const { redis } = session!
+  for (const name of announcing) {
+    const [answer] = await all(redis, [['CONFIG', 'GET', name]]) as [string[]]
+    if (answer[1] === String(from)) await all(redis, [['CONFIG', 'SET', name, to]])
+  }
+  const [port] = await all(redis, [['CONFIG', 'GET', 'port']]) as [string[]]
+  if (port[1] !== String(from)) return
+  try { await relisten({ session }, [], ['CONFIG', 'SET', 'port', to], cut) } catch (error) {
+    // One that cannot listen there listens nowhere, and this connection alone reaches it.
+    await relisten({ session }, [], ['CONFIG', 'SET', 'port', from], [])
+    throw isFinal(error) ? new TerminalError(`node ${node.ordinal} cannot listen on port ${to}: ${(error as Error).message}`) : error
+  }
+  checkpoint('engine.moved')
 }

@@ -1,6 +1,6 @@
 /** One master, one to four replicas, one address for writers that follows the master, and one for readers. */
 import { arrange, choose, promote, swap, vacate } from './failover.ts'
-import { copying } from './replication.ts'
+import { copying, servedAt } from './replication.ts'
 import { judge, lookAtAll, sharesHost } from './views.ts'
 import { closeAll } from './seen.ts'
 import type { Endpoint } from '../../core/instance.ts'
@@ -12,6 +12,11 @@ export const ha: Topology = {
     const own = { address: node.address, port: node.ports['service']! }
     // With an address of its own a node always listens there; on a shared host it leaves its port for the instance's.
     return sharesHost(node, endpoints['service']) ? [own, endpoints['service']!, endpoints['readonly']!] : [own]
+  },
+  readdress({ endpoints }, nodes, port) {
+    // On a shared host the service alone moves: nodes keep the ports that are their own.
+    if (sharesHost(nodes[0]!, endpoints['service'])) return { endpoints: { ...endpoints, service: { ...endpoints['service']!, port } }, ports: {} }
+    return { endpoints: Object.fromEntries(Object.entries(endpoints).map(([name, { address }]) => [name, { address, port }])), ports: servedAt(nodes, port) }
   },
   configuration: (_instance, node) => [
     // A replica of nobody: it keeps its data, takes no write, and waits to be told what it is. Nobody listens on port 1.

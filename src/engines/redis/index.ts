@@ -15,7 +15,7 @@ import { prefer, rolesOf } from './roles.ts'
 import { runnable } from './versions.ts'
 import { topologyOf, type Ground } from './topology.ts'
 import type { Engine, World } from '../../core/engine.ts'
-import type { Instance, RuntimeName } from '../../core/instance.ts'
+import { leftPorts, type Endpoint, type Instance, type RuntimeName } from '../../core/instance.ts'
 import type { Target } from './client.ts'
 import type { NodeRecord } from '../../core/instance.ts'
 import type { NodeState } from '../../core/runtime.ts'
@@ -23,9 +23,16 @@ import type { NodeState } from '../../core/runtime.ts'
 /** How long a forced restart waits for what clients were already told is written. Redis acknowledges before it writes while an fsync is slow. */
 const settleWithinMs = 100
 
+/** Where a node may listen; while its service port changes, at either. */
+function doorsOf(instance: Instance, node: NodeRecord): readonly Endpoint[] {
+  const doors = topologyOf(instance.spec).doors(instance, node)
+  const ports = instance.grants[leftPorts]?.split(' ').map(Number) ?? []
+  return [...doors, ...[...new Set(doors.map(({ address }) => address))].flatMap((address) => ports.map((port) => ({ address, port })))]
+}
+
 export function redisEngine(secrets: RedisSecrets, installed: (runtime: RuntimeName) => Promise<string>): Engine {
   const target = (instance: Instance, node: NodeRecord, state: NodeState): Target =>
-    ({ doors: topologyOf(instance.spec).doors(instance, node), identity: state.identity!, password: secrets.account(instance.id) })
+    ({ doors: doorsOf(instance, node), identity: state.identity!, password: secrets.account(instance.id) })
   const ground = (world: World): Ground =>
     ({ ...world, reach: (node, state) => target(world.instance, node, state), password: secrets.account(world.instance.id) })
   async function flushTargets(world: World, key: string): Promise<FlushTarget[]> {
@@ -52,6 +59,7 @@ export function redisEngine(secrets: RedisSecrets, installed: (runtime: RuntimeN
     },
     async arrange(world) { return await topologyOf(world.instance.spec).arrange?.(ground(world)) ?? { ok: true } },
     async choose(world, behind) { return await topologyOf(world.instance.spec).choose?.(ground(world), behind) ?? behind[0]! },
+    readdress: (instance, nodes, port) => topologyOf(instance.spec).readdress(instance, nodes, port),
     room: maxmemoryOf,
     parameters: parametersOf,
     configure: (world, before) => configureAll(ground(world), before, secrets),

@@ -12,3 +12,8 @@ export function copying(node: NodeRecord): readonly string[] {
     'repl-diskless-sync yes', 'repl-diskless-sync-delay 0',
   ]
 }
+
+/** The ports of these nodes with another one for the service. */
+export function servedAt(nodes: readonly NodeRecord[], port: number): Readonly<Record<string, NodeRecord['ports']>> {
+  return Object.fromEntries(nodes.map((node) => [node.id, { ...node.ports, service: port }]))
+}

@@ -1,11 +1,13 @@
 /** One node that is always the master, on its own address. */
 import { listens } from '../../core/listens.ts'
+import { servedAt } from './replication.ts'
 import { withSession } from './client.ts'
 import type { Topology } from './topology.ts'
 
 export const single: Topology = {
   ports: { service: 6379 }, endpoints: {},
   doors: (_instance, node) => [{ address: node.address, port: node.ports['service']! }],
+  readdress: ({ endpoints }, nodes, port) => ({ endpoints, ports: servedAt(nodes, port) }),
   configuration: () => [],
   async probe({ nodes: [node], states: [state], reach }) {
     const target = reach(node!, state!)

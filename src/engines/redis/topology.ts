@@ -5,6 +5,7 @@ import { single } from './single.ts'
 import type { Target } from './client.ts'
 import type { NodeHealth, NodeRole, World } from '../../core/engine.ts'
 import type { Endpoint, Instance, NodeRecord } from '../../core/instance.ts'
+import type { Places } from '../../core/operation.ts'
 import type { NodeState } from '../../core/runtime.ts'
 
 /** How a process of the instance is reached; for topologies, which know no secrets. */
@@ -20,6 +21,8 @@ export interface Topology {
   readonly endpoints: Readonly<Record<string, number>>
   /** Where a node may be listening now, the most likely place first. */
   doors(instance: Instance, node: NodeRecord): readonly Endpoint[]
+  /** Pure: where all of it is with another service port, or why it cannot have that one. */
+  readdress(instance: Instance, nodes: readonly NodeRecord[], port: number): Places | string
   /** Lines of redis.conf that this topology needs. No line may name a role. */
   configuration(instance: Instance, node: NodeRecord): readonly string[]
   /** ACL rules that keep customers from taking a node out of this topology. */

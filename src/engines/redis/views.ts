@@ -78,7 +78,7 @@ const letGoWithinMs = 1000
  * until it lets go nobody can listen there, not even the server itself, which then listens nowhere: only this connection
  * reaches it, so it is asked again here and now.
  */
-export async function relisten({ session }: NodeView, before: Commands, change: Commands[number], after: Commands): Promise<unknown[]> {
+export async function relisten({ session }: Pick<NodeView, 'session'>, before: Commands, change: Commands[number], after: Commands): Promise<unknown[]> {
   const giveUp = performance.now() + letGoWithinMs
   for (let commands = [...before, change, ...after]; ; commands = [change, ...after]) {
     try { return await all(session!.redis, commands) } catch (error) {

@@ -6,5 +6,6 @@ export const clusterAddresses: Addresses = {
     const ports = wanted === null ? standard : { ...standard, service: wanted }
     return { address: '', ports, listen: { address: '0.0.0.0', ports } }
   },
+  async admits() { return null },
   close() {},
 }

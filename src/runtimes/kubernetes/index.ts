@@ -150,7 +150,8 @@ export function kubernetesRuntime(config: KubernetesConfig, contain: Readonly<Re
       // What wants a newer generation has newer files, or gets them with it.
       if (found && generationOf(found) <= spec.generation) await cluster.put(files(spec, contain[spec.software.name](spec), await ownerOf(spec.software.name, spec.instanceId)))
     },
-    cannot: (change) => change === 'rescale' ? 'a pod has the memory and the volume that it was made with: create an instance of the size that is needed' : null,
+    cannot: (change) => change === 'rescale' ? 'a pod has the memory and the volume that it was made with: create an instance of the size that is needed'
+      : change === 'port' ? 'a pod listens where its Service leads to, for as long as it exists' : null,
     async inspect(instanceId, nodeIds) {
       const { cluster, attention } = await grounded()
       // Before it is asked: what happens from here on is not in the answer.

@@ -33,6 +33,8 @@ export async function ownAddresses(home: string, blocks: { readonly held: readon
         }
       }
     },
+    // An address of its own has all ports.
+    async admits() { return null },
     close() { for (const guard of guards.values()) guard.close() },
   }
 }
@@ -52,6 +54,11 @@ export function sharedAddress(nodes: Extract<Config['nodes'], { kind: 'shared' }
         chosen[name] = next
       }
       return { address: nodes.host, ports: chosen }
+    },
+    async admits(address, port, taken) {
+      if (address !== nodes.host) return null
+      if (port < nodes.firstPort || port > nodes.lastPort) return `nodes have ports from ${nodes.firstPort} to ${nodes.lastPort} here`
+      return ownPorts.includes(port) || taken.has(`${address}:${port}`) || !await canBind(address, port) ? `port ${port} of ${address} is taken` : null
     },
     close() {},
   }
