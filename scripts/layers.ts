@@ -37,7 +37,7 @@ const rows: readonly { readonly place: string; readonly may: readonly string[] }
   { place: 'src/api/dcs/', may: ['src/core/', 'src/config.ts', 'src/api/'] },
   { place: 'src/api/dms/', may: ['src/core/', 'src/config.ts', 'src/api/'] },
   { place: 'src/api/', may: ['src/core/', 'src/config.ts', 'src/api/'] },
-  { place: 'src/cli/', may: ['src/config.ts', 'src/home.ts', 'src/serve.ts', 'src/transfer.ts'] },
+  { place: 'src/cli/', may: ['src/config.ts', 'src/home.ts', 'src/serve.ts', 'src/transfer.ts', 'src/backup.ts'] },
   { place: 'src/', may: ['src/'] },
 ]
 /** Dialects do not know each other. */

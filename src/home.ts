@@ -1,6 +1,6 @@
 /** The folder that holds everything: database, keys, credentials, nodes. */
 import { randomBytes, randomUUID } from 'node:crypto'
-import { existsSync, mkdirSync, readFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { keepWhole, keptOnce } from './kept.ts'
 import type { Config } from './config.ts'
@@ -16,9 +16,24 @@ export interface Credentials {
 /** What the SQLite database of a home is called when its state was moved to another one. */
 export const movedName = 'sluice.db.moved'
 
-/** Makes the folder, for its owner only. Throws a sentence when that cannot be. */
+/** The folder of a home's state that a restore has made ready, and that counts from then on. */
+export const restoredName = 'restored'
+
+/** Makes the folder, for its owner only, and finishes a restore that was killed. Throws a sentence when that cannot be. */
 export function prepareHome(home: string): void {
   try { mkdirSync(home, { recursive: true, mode: 0o700 }) } catch (error) { throw new Error(`SLUICE_HOME ${home} cannot be made: ${(error as Error).message}`) }
+  finishRestore(home)
+}
+
+/** Moves what a restore has made ready into its place; may be killed at any instant, and be called again. */
+export function finishRestore(home: string): void {
+  const from = join(home, restoredName)
+  if (!existsSync(from)) return
+  const names = readdirSync(from)
+  // What the old database has not yet taken from its log is not the new one's.
+  if (names.includes('sluice.db')) for (const log of ['sluice.db-wal', 'sluice.db-shm']) rmSync(join(home, log), { force: true })
+  for (const name of names) renameSync(join(from, name), join(home, name))
+  rmSync(from, { recursive: true, force: true })
 }
 
 /** What of the credentials is written down: given secrets stay where they were given, only generated ones are kept. */

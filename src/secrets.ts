@@ -14,7 +14,7 @@ export interface Secrets {
 
 /** Uses SLUICE_MASTER_KEY, else the home's key file, mode 0600, made on first use. */
 export function readSecrets(home: string, masterKey: string | null): Secrets {
-  const master = masterKey === null ? keyFile(join(home, 'master.key')) : Buffer.from(masterKey, 'utf8')
+  const master = masterBytes(home, masterKey)
   const derived = new Map<string, Buffer>()
   const derive = (purpose: string): Buffer => {
     // Asked at every look at an instance; some hundred bytes each are cheaper than as many key derivations a second.
@@ -38,6 +38,11 @@ export function readSecrets(home: string, masterKey: string | null): Secrets {
       try { return decipher.update(body!, 'base64url', 'utf8') + decipher.final('utf8') } catch { throw new Error('a stored secret cannot be opened: SLUICE_MASTER_KEY, or master.key in the home, is not the one it was sealed with') }
     },
   }
+}
+
+/** The master key itself, for a backup of it. */
+export function masterBytes(home: string, masterKey: string | null): Buffer {
+  return masterKey === null ? keyFile(join(home, 'master.key')) : Buffer.from(masterKey, 'utf8')
 }
 
 function keyFile(path: string): Buffer {

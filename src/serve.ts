@@ -9,6 +9,7 @@ import { hostId, movedName, prepareHome, readCredentials, type Credentials } fro
 import { readSecrets, type Secrets } from './secrets.ts'
 import { sharedCredentials, sharedSecrets } from './agreement.ts'
 import { startPresence } from './presence.ts'
+import { dump, endOfState } from './dump.ts'
 import { endGuard } from './guard.ts'
 import { isShared, openDatabase, type Database } from './store/database.ts'
 import { leaveSurveys } from './store/surveys.ts'
@@ -93,6 +94,12 @@ export async function peopleOf(db: Database, credentials: Credentials, secrets: 
   return { identity: identityStore({ db, credentials, secrets, memory, projects }), directory: directory({ db, credentials, secrets, memory }) }
 }
 
+/** For a backup while this server has the database. */
+async function* stateLines(db: Database, config: Config, secrets: Secrets): AsyncGenerator<string> {
+  for await (const line of dump(db, config.home, secrets)) yield `${line}\n`
+  yield `${endOfState}\n`
+}
+
 /** Starts everything; `down` is called when somebody asks through the API that all of it stops. */
 export async function serve(config: Config, log: Logger, down: (how: Config['onExit']) => void): Promise<{ stop(exit?: Config['onExit']): Promise<void> }> {
   prepareHome(config.home)
@@ -138,7 +145,7 @@ export async function serve(config: Config, log: Logger, down: (how: Config['onE
   const people = await peopleOf(db, credentials, secrets)
   let listeners: Awaited<ReturnType<typeof listen>>
   try {
-    listeners = await listen({ config, plane, ...people, records: networkRecords(db, { subnet: config.subnet, region: config.identity.region }), log, ready: presence.reachable, down: () => down('stop'), metrics })
+    listeners = await listen({ config, plane, ...people, records: networkRecords(db, { subnet: config.subnet, region: config.identity.region }), log, ready: presence.reachable, down: () => down('stop'), state: () => stateLines(db, config, secrets), metrics })
   } catch (error) {
     await stopWork()
     await close()

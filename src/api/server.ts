@@ -33,6 +33,8 @@ export interface ListenOptions {
   /** What POST /v1/down does: stop every node, then the server. */
   readonly down: () => void
   readonly now?: () => number
+  /** What GET /v1/state gives; absent: it is no route. */
+  readonly state?: () => AsyncIterable<string>
   /** Absent: nothing is measured, and /metrics is no route. */
   readonly metrics?: Metrics
 }
@@ -49,7 +51,7 @@ export interface Listening {
 const offsets = { iam: 0, dcs: 1, dms: 2, network: 3, compute: 4, console: 5 } as const
 
 /** Listens on every port, or throws a sentence that names the one that failed, with the others closed again. */
-export async function listen({ config, plane, identity, directory, records, log, ready, down, now = Date.now, metrics }: ListenOptions): Promise<Listening> {
+export async function listen({ config, plane, identity, directory, records, log, ready, down, now = Date.now, state, metrics }: ListenOptions): Promise<Listening> {
   const urls = urlsOf(config)
   let open = false
   const services: Readonly<Record<keyof Urls, Service>> = {
@@ -58,7 +60,7 @@ export async function listen({ config, plane, identity, directory, records, log,
     dms: dmsService(plane),
     network: networkService(records, urls.network),
     compute: computeService(records, { url: urls.compute, region: config.identity.region }),
-    console: consoleService({ plane, urls, ready: () => open && (ready?.() ?? true), down, ...(directory ? { people: { identity, directory, actions: () => actionsOf(Object.values(services)) } } : {}), ...(metrics ? { metrics: { ...metrics, token: config.metricsToken } } : {}) }),
+    console: consoleService({ plane, urls, ready: () => open && (ready?.() ?? true), down, ...(state ? { state } : {}), ...(directory ? { people: { identity, directory, actions: () => actionsOf(Object.values(services)) } } : {}), ...(metrics ? { metrics: { ...metrics, token: config.metricsToken } } : {}) }),
   }
   const apps: FastifyInstance[] = []
   const pair = config.tls && readPair(config.tls)

@@ -22,6 +22,9 @@ export class Complaint extends Error {
   constructor(message: string, exitCode = 1) { super(message); this.exitCode = exitCode }
 }
 
+/** Nobody listens where the server should. */
+export class NoServer extends Complaint {}
+
 export async function connect(env: NodeJS.ProcessEnv): Promise<Client> {
   const config = readConfig(env)
   const at = (service: Service): string => `${config.tls ? 'https' : 'http'}://${urlHost(config.publicHost)}:${config.port + offsets[service]}`
@@ -60,7 +63,7 @@ async function reach(url: string, init: RequestInit): Promise<Response> {
     if (init.signal?.aborted) throw error
     const cause = (error as { cause?: { code?: string; message?: string } }).cause
     if (/CERT|SELF_SIGNED|ALTNAME|WRONG_VERSION/.test(cause?.code ?? '')) throw new Complaint(`the server at ${new URL(url).origin} shows a certificate that this side does not trust (${cause?.message}): set SLUICE_TLS_CERT as the server has it, and SLUICE_PUBLIC_HOST to a name in it`)
-    throw new Complaint(`no Sluice server answers at ${new URL(url).origin}: start one with "sluice serve", or set SLUICE_PORT to its base port`)
+    throw new NoServer(`no Sluice server answers at ${new URL(url).origin}: start one with "sluice serve", or set SLUICE_PORT to its base port`)
   }
 }
 

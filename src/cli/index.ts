@@ -1,7 +1,8 @@
 /** The `sluice` command. It finds the server through the same environment as the server itself and speaks HTTP to it; `serve`,
- * `export` and `import` alone open the database. */
+ * `export`, `import`, `backup` and `restore` alone open the database. */
 import { readFileSync } from 'node:fs'
 import { Command } from 'commander'
+import { addBackupCommands } from './commands/backup.ts'
 import { addInstanceCommands } from './commands/instances.ts'
 import { addQuotaCommand } from './commands/quota.ts'
 import { addPeopleCommands } from './commands/people.ts'
@@ -21,6 +22,7 @@ Environment: SLUICE_HOME, SLUICE_PORT, SLUICE_HOST, SLUICE_PUBLIC_HOST, SLUICE_U
 Exit codes: 0 done; 1 refused or failed; 2 wrong usage; 3 not confirmed.`)
 addServerCommands(program)
 addTransferCommands(program)
+addBackupCommands(program)
 addQuotaCommand(program)
 addPeopleCommands(program)
 addInstanceCommands(program, 'dcs')

@@ -15,6 +15,13 @@ export async function confirm(question: string): Promise<boolean> {
   try { return /^y(es)?$/i.test((await prompt.question(`${question} [y/N] `)).trim()) } finally { prompt.close() }
 }
 
+/** Asks on the terminal, and shows nothing of the answer. */
+export async function askSecret(question: string): Promise<string> {
+  process.stderr.write(question)
+  const prompt = createInterface({ input: process.stdin, terminal: true })
+  try { return await prompt.question('') } finally { prompt.close(); process.stderr.write('\n') }
+}
+
 export interface Bar { readonly label: string; readonly done: boolean; readonly failed: boolean; readonly text: string }
 
 /** Redraws one line an instance on a terminal; on a pipe prints each change once. */

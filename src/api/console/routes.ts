@@ -16,12 +16,14 @@ export interface ConsoleParts {
   readonly ready: () => boolean
   /** Stops every node, then the server; answers before it has happened. */
   readonly down: () => void
+  /** The state as lines, passwords sealed, for a backup; absent: it is no route. */
+  readonly state?: () => AsyncIterable<string>
   readonly metrics?: Metrics & { readonly token: string | null }
   readonly people?: PeopleParts
 }
 
 /** What Sluice says of itself: readiness, its addresses, its nodes, its operations. */
-export function consoleService({ plane, urls, ready, down, metrics, people }: ConsoleParts): Service {
+export function consoleService({ plane, urls, ready, down, state, metrics, people }: ConsoleParts): Service {
   return {
     name: 'console', refuse: refuseConsole,
     routes: [
@@ -32,6 +34,7 @@ export function consoleService({ plane, urls, ready, down, metrics, people }: Co
       { method: 'DELETE', path: '/v1/operations/:operation_id', access: 'user', action: 'sluice:operation:cancel', handle: (call, who) => cancel(plane, call, who) },
       { method: 'GET', path: '/v1/instances/:instance_id/log', access: 'user', action: 'sluice:instance:getLog', handle: (call, who) => showLog(plane, call, who) },
       { method: 'POST', path: '/v1/down', access: 'domain', action: 'sluice:server:stop', handle: () => { setImmediate(down); return { status: 202, body: { status: 'stopping' } } } },
+      ...state ? [{ method: 'GET', path: '/v1/state', access: 'domain', action: 'sluice:server:backUp', handle: () => ({ status: 200, stream: Readable.from(state()) }) } as const] : [],
       ...quotaRoutes(plane, refuseConsole),
       ...people ? peopleRoutes(people) : [],
       ...metrics ? metricsRoutes(metrics) : [],
