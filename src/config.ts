@@ -28,6 +28,10 @@ export interface Config {
   }
   /** What the network facade calls each project's first subnet. */
   readonly subnet: string
+  /** After how many days rows of the audit, and records of ended operations, are dropped; 0: never. */
+  readonly keep: { readonly auditDays: number; readonly taskDays: number }
+  /** Requests a second of one token or access key; bursts may be ten times as many. 0: any number. */
+  readonly rateLimit: number
   readonly masterKey: string | null
   /** Of a PostgreSQL, password included; null: SQLite in the home. Never logged. */
   readonly databaseUrl: string | null
@@ -88,6 +92,8 @@ export function readConfig(env: NodeJS.ProcessEnv, options: { readonly ephemeral
       region, project: text('SLUICE_PROJECT') ?? region, projectId: projectId?.toLowerCase() ?? null,
       accessKey: text('SLUICE_ACCESS_KEY'), secretKey: env['SLUICE_SECRET_KEY'] || null,
     },
+    keep: { auditDays: wholeNumber('SLUICE_AUDIT_DAYS', text('SLUICE_AUDIT_DAYS') ?? '400', 0, 36_500), taskDays: wholeNumber('SLUICE_TASK_DAYS', text('SLUICE_TASK_DAYS') ?? '90', 0, 36_500) },
+    rateLimit: wholeNumber('SLUICE_RATE_LIMIT', text('SLUICE_RATE_LIMIT') ?? '5000', 0, 1_000_000),
     subnet: text('SLUICE_SUBNET') ?? 'subnet-default',
     masterKey: text('SLUICE_MASTER_KEY'), databaseUrl,
     programs: {

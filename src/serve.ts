@@ -22,6 +22,8 @@ import { clusterHost } from './core/instance.ts'
 import { registry } from './registry.ts'
 import { homeVault } from './vault.ts'
 import { startWorker } from './operations/worker.ts'
+import { startRetention } from './retention.ts'
+import { listAudit, verifyAudit } from './store/audit.ts'
 import { startCalendar } from './calendar.ts'
 import { startSurveyor } from './operations/surveyor.ts'
 import { startObserver } from './operations/observer.ts'
@@ -130,11 +132,12 @@ export async function serve(config: Config, log: Logger, down: (how: Config['onE
   const rotating = setInterval(() => runtimes.process.rotateLogs(), rotateEveryMs)
   const plane = controlPlane({ db, engines, runtimes, addresses: addresses(own), runtime: config.runtime, vault, host, available: freemem, seal: secrets.seal, open: secrets.open, worker, surveyed: surveyor.nudge })
 
+  const retention = startRetention({ db, keep: config.keep, log })
   const calendar = startCalendar({ db, host, backups: plane.backups, surveys: plane.surveys, vault, log })
 
   async function stopWork(): Promise<void> {
     clearInterval(rotating)
-    await Promise.all([calendar.stop(), surveyor.stop(), observer.stop(), worker.stop()])
+    await Promise.all([retention.stop(), calendar.stop(), surveyor.stop(), observer.stop(), worker.stop()])
   }
   async function close(): Promise<void> {
     own.close()
@@ -145,7 +148,7 @@ export async function serve(config: Config, log: Logger, down: (how: Config['onE
   const people = await peopleOf(db, credentials, secrets)
   let listeners: Awaited<ReturnType<typeof listen>>
   try {
-    listeners = await listen({ config, plane, ...people, records: networkRecords(db, { subnet: config.subnet, region: config.identity.region }), log, ready: presence.reachable, down: () => down('stop'), state: () => stateLines(db, config, secrets), metrics })
+    listeners = await listen({ config, plane, ...people, trail: { list: (filter) => listAudit(db, filter), verify: () => verifyAudit(db) }, records: networkRecords(db, { subnet: config.subnet, region: config.identity.region }), log, ready: presence.reachable, down: () => down('stop'), state: () => stateLines(db, config, secrets), metrics })
   } catch (error) {
     await stopWork()
     await close()

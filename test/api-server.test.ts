@@ -23,7 +23,7 @@ test('health and self-description need no token, nodes do', async () => {
 })
 
 test('a taken port is said in one sentence, and leaves no other port open', async () => {
-  const config = { host: '127.0.0.1', port: g.base - 1, publicHost: '127.0.0.1', tls: null, metricsToken: null, identity: { region: people.region } }
+  const config = { host: '127.0.0.1', port: g.base - 1, publicHost: '127.0.0.1', tls: null, metricsToken: null, rateLimit: 0, identity: { region: people.region } }
   const parts = { plane: {} as never, identity: { tokenKeys: { all: ['key'] } } as never, records: {} as never, log: { info() {}, warn() {}, error() {} }, down() {} }
   await assert.rejects(listen({ config, ...parts }), (error: Error) => {
     assert.match(error.message, new RegExp(`^port ${g.base} of 127\\.0\\.0\\.1, for DCS, is taken by another program: set SLUICE_PORT `))

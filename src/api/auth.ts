@@ -21,7 +21,7 @@ export async function authenticate(parts: AuthParts, call: Call): Promise<Who | 
     if (facts === 'expired') return 'token expired'
     await identity.refresh()
     if (!identity.holds(facts)) return 'token invalid'
-    return { user: { id: facts.userId, name: facts.userName, domain: { id: facts.domainId, name: facts.domainName } }, projectId: facts.projectId }
+    return { user: { id: facts.userId, name: facts.userName, domain: { id: facts.domainId, name: facts.domainName } }, projectId: facts.projectId, credential: facts.id }
   }
   const authorization = call.headers['authorization']
   if (typeof authorization !== 'string' || authorization === '') return 'token missing'
@@ -34,9 +34,9 @@ export async function authenticate(parts: AuthParts, call: Call): Promise<Who | 
   // An unknown key is checked against a secret nobody has, so that it takes as long as a known one.
   if (!signatureHolds(claim, key?.secret ?? identity.tokenKeys.all[0]!.toString('hex'), call) || !key) return 'bad signature'
   const wanted = call.headers['x-project-id']
-  if (wanted === undefined || wanted === '') return { user: key.user, projectId: null }
+  if (wanted === undefined || wanted === '') return { user: key.user, projectId: null, credential: claim.accessKey }
   const project = typeof wanted === 'string' ? await identity.project(wanted.toLowerCase()) : null
-  return project?.domainId === key.user.domain.id ? { user: key.user, projectId: project.id } : 'other project'
+  return project?.domainId === key.user.domain.id ? { user: key.user, projectId: project.id, credential: claim.accessKey } : 'other project'
 }
 
 /** The caller in the project of the path, or why not. */

@@ -11,6 +11,7 @@ export const gateway = {
   noRoute: { status: 404, code: 'APIGW.0101', message: 'The API does not exist or has not been published.' },
   wrongMethod: { status: 405, code: 'APIGW.0101', message: 'The API does not have this method.' },
   fault: { status: 500, code: 'APIGW.0202', message: 'Internal error.' },
+  tooMany: { status: 429, code: 'APIGW.0308', message: 'The throttling threshold has been reached: this token or access key sends more requests than SLUICE_RATE_LIMIT allows.' },
   unavailable: { status: 503, code: 'APIGW.0203', message: "The service is unavailable: its database does not answer. Whatever was accepted is kept; send this request again in a few seconds." },
 } as const satisfies Record<string, ErrorRow>
 

@@ -15,7 +15,12 @@ export interface Call {
 }
 
 /** Who calls; `projectId` is null with a token that has a domain or nothing as its scope. */
-export interface Who { readonly user: User; readonly projectId: string | null }
+export interface Who {
+  readonly user: User
+  readonly projectId: string | null
+  /** Names the token or the access key, and is neither. */
+  readonly credential: string
+}
 
 export interface Reply {
   readonly status: number
@@ -36,6 +41,8 @@ export type Problem =
   | 'unavailable'
   /** Signed in, and not allowed to do this: policies say no; only reading is allowed; no role here. */
   | 'forbidden' | 'read only' | 'no role'
+  /** More requests with one token or key than are allowed. */
+  | 'too many'
 
 export type Method = 'GET' | 'HEAD' | 'POST' | 'PUT' | 'DELETE'
 

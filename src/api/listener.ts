@@ -4,6 +4,7 @@ import { METHODS, STATUS_CODES, type IncomingMessage, type ServerResponse } from
 import type { Socket } from 'node:net'
 import { fastify, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import { actionOf, authenticate, forbidden, inProject, type AuthParts } from './auth.ts'
+import type { Rate } from './rate.ts'
 import { isUnavailable } from '../core/unavailable.ts'
 import type { Logger } from '../core/logger.ts'
 import type { Pair } from './tls.ts'
@@ -22,11 +23,13 @@ export interface AppOptions {
   readonly log: Logger
   /** What the listener shows; null: plain HTTP. */
   readonly tls: Pair | null
+  /** Shared by all listeners. */
+  readonly rate: Rate
   /** Called with every answer of a route; `ms` from its first byte on. */
   readonly answered?: (service: string, method: string, route: string, status: number, ms: number) => void
 }
 
-export function serviceApp(service: Service, auth: AuthParts, { log, tls, answered }: AppOptions): FastifyInstance {
+export function serviceApp(service: Service, auth: AuthParts, { log, tls, rate, answered }: AppOptions): FastifyInstance {
   const paths = service.routes.map((route) => new RegExp(`^${route.path.replaceAll(/:[a-z_]+/g, '[^/]+')}$`))
   const wrong = (path: string): Reply => service.refuse(paths.some((known) => known.test(path)) ? 'wrong method' : 'no route', path)
   const underWay = new WeakMap<Socket, ServerResponse>()
@@ -40,10 +43,12 @@ export function serviceApp(service: Service, auth: AuthParts, { log, tls, answer
     clientErrorHandler: (error, socket) => answerMalformed(service, wrong, error as unknown as ParserError, socket, underWay.get(socket)),
   })
   if (answered) app.addHook('onResponse', async (request, reply) => answered(service.name, request.method, request.routeOptions.url ?? 'none', reply.statusCode, reply.elapsedTime))
+  // The request's id is what a caller has of it; the path is left out, which may hold what people typed.
+  app.addHook('onResponse', async (request, reply) => log.debug?.({ service: service.name, method: request.method, route: request.routeOptions.url ?? null, status: reply.statusCode, ms: Math.round(reply.elapsedTime), requestId: request.id }, 'answered'))
   // Bodies are ours to read, for every method: a signature covers raw bytes, and Node's SDK sends GETs with a body.
   for (const method of methods) app.addHttpMethod(method, { hasBody: false, overrideExisting: true })
   for (const route of service.routes) {
-    app.route({ method: route.method, url: route.path, handler: (request, reply) => serve(service, auth, log, route, request, reply) })
+    app.route({ method: route.method, url: route.path, handler: (request, reply) => serve(service, auth, rate, log, route, request, reply) })
   }
   const wrongMethod = (request: FastifyRequest, reply: FastifyReply): FastifyReply => send(reply, request.id, service.refuse('wrong method', pathOf(request.url)))
   // Every method of a known path has an answer of its own: /instances/action is never taken for an instance called action.
@@ -65,13 +70,13 @@ export function serviceApp(service: Service, auth: AuthParts, { log, tls, answer
 /** 32 hexadecimal digits, as the clouds form them. Node keeps random UUIDs in stock, so this costs no system call. */
 function newRequestId(): string { return randomUUID().replaceAll('-', '') }
 
-async function serve(service: Service, auth: AuthParts, log: Logger, route: Route, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+async function serve(service: Service, auth: AuthParts, rate: Rate, log: Logger, route: Route, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
   const path = pathOf(request.url)
   let answer: Reply
   try {
     const body = await readBody(request.raw)
     if (request.raw.headers.host === undefined && request.raw.httpVersion === '1.1') answer = service.refuse('malformed', path)
-    else answer = body ? await dispatch(service, auth, route, {
+    else answer = body ? await dispatch(service, auth, rate, route, {
       method: request.method, path, params: request.params as Record<string, string>, query: new URLSearchParams(request.url.slice(path.length + 1)),
       headers: request.headers, body, requestId: request.id,
     }) : service.refuse('too large', path)
@@ -85,10 +90,12 @@ async function serve(service: Service, auth: AuthParts, log: Logger, route: Rout
   return send(reply, request.id, answer)
 }
 
-async function dispatch(service: Service, auth: AuthParts, route: Route, call: Call): Promise<Reply> {
+async function dispatch(service: Service, auth: AuthParts, rate: Rate, route: Route, call: Call): Promise<Reply> {
   if (route.access === 'open') return route.handle(call)
   const who = await authenticate(auth, call)
   if (typeof who === 'string') return service.refuse(who, call.path)
+  const wait = rate.take(who.credential)
+  if (wait > 0) return { ...service.refuse('too many', call.path), headers: { 'retry-after': String(wait) } }
   if (route.access === 'project') {
     const caller = await inProject(auth, call, who)
     if (typeof caller === 'string') return service.refuse(caller, call.path)

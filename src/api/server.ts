@@ -11,8 +11,10 @@ import { signedLinks } from './links.ts'
 import { serviceApp } from './listener.ts'
 import { documented } from './openapi.ts'
 import { networkService } from './network/routes.ts'
+import { rate } from './rate.ts'
 import { readPair, watchPair } from './tls.ts'
 import type { Config } from '../config.ts'
+import type { AuditTrail } from '../core/audit.ts'
 import type { ControlPlane } from '../core/control-plane.ts'
 import type { Logger } from '../core/logger.ts'
 import type { Service } from './http.ts'
@@ -21,12 +23,14 @@ import type { Records } from './records.ts'
 import type { Metrics } from './console/metrics.ts'
 
 export interface ListenOptions {
-  readonly config: Pick<Config, 'host' | 'port' | 'publicHost' | 'tls' | 'metricsToken'> & { readonly identity: Pick<Config['identity'], 'region'> }
+  readonly config: Pick<Config, 'host' | 'port' | 'publicHost' | 'tls' | 'metricsToken' | 'rateLimit'> & { readonly identity: Pick<Config['identity'], 'region'> }
   readonly plane: ControlPlane
   readonly identity: Identity
   /** Absent: one user, and nobody to look up. */
   readonly directory?: Directory
   readonly records: Records
+  /** Absent: there is nothing to read. */
+  readonly trail?: AuditTrail
   readonly log: Logger
   /** Whether /healthz may say so; absent: as soon as every listener is open. */
   readonly ready?: () => boolean
@@ -51,7 +55,7 @@ export interface Listening {
 const offsets = { iam: 0, dcs: 1, dms: 2, network: 3, compute: 4, console: 5 } as const
 
 /** Listens on every port, or throws a sentence that names the one that failed, with the others closed again. */
-export async function listen({ config, plane, identity, directory, records, log, ready, down, now = Date.now, state, metrics }: ListenOptions): Promise<Listening> {
+export async function listen({ config, plane, identity, directory, records, trail, log, ready, down, now = Date.now, state, metrics }: ListenOptions): Promise<Listening> {
   const urls = urlsOf(config)
   let open = false
   const services: Readonly<Record<keyof Urls, Service>> = {
@@ -60,9 +64,10 @@ export async function listen({ config, plane, identity, directory, records, log,
     dms: dmsService(plane),
     network: networkService(records, urls.network),
     compute: computeService(records, { url: urls.compute, region: config.identity.region }),
-    console: consoleService({ plane, urls, ready: () => open && (ready?.() ?? true), down, ...(state ? { state } : {}), ...(directory ? { people: { identity, directory, actions: () => actionsOf(Object.values(services)) } } : {}), ...(metrics ? { metrics: { ...metrics, token: config.metricsToken } } : {}) }),
+    console: consoleService({ plane, urls, ready: () => open && (ready?.() ?? true), down, ...(state ? { state } : {}), ...(trail ? { audit: { trail, identity } } : {}), ...(directory ? { people: { identity, directory, actions: () => actionsOf(Object.values(services)) } } : {}), ...(metrics ? { metrics: { ...metrics, token: config.metricsToken } } : {}) }),
   }
   const apps: FastifyInstance[] = []
+  const limit = rate(config.rateLimit, () => performance.now())
   const pair = config.tls && readPair(config.tls)
   const watching = config.tls && watchPair(config.tls, log, (renewed) => { for (const app of apps) (app.server as unknown as SecureServer).setSecureContext(renewed) })
   const close = async (): Promise<void> => {
@@ -72,7 +77,7 @@ export async function listen({ config, plane, identity, directory, records, log,
     clearTimeout(late)
   }
   for (const [name, service] of Object.entries(services) as [keyof Urls, Service][]) {
-    const app = serviceApp(documented(service, urls[name]), { identity, now }, { log, tls: pair, ...(metrics ? { answered: metrics.answered } : {}) })
+    const app = serviceApp(documented(service, urls[name]), { identity, now }, { log, tls: pair, rate: limit, ...(metrics ? { answered: metrics.answered } : {}) })
     const port = config.port + offsets[name]
     apps.push(app)
     try { await app.listen({ host: config.host, port }) } catch (error) {

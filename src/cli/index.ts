@@ -5,6 +5,7 @@ import { Command } from 'commander'
 import { addBackupCommands } from './commands/backup.ts'
 import { addInstanceCommands } from './commands/instances.ts'
 import { addQuotaCommand } from './commands/quota.ts'
+import { addAuditCommand } from './commands/audit.ts'
 import { addPeopleCommands } from './commands/people.ts'
 import { addServerCommands } from './commands/server.ts'
 import { addTransferCommands } from './commands/transfer.ts'
@@ -25,6 +26,7 @@ addTransferCommands(program)
 addBackupCommands(program)
 addQuotaCommand(program)
 addPeopleCommands(program)
+addAuditCommand(program)
 addInstanceCommands(program, 'dcs')
 addInstanceCommands(program, 'dms')
 program.commands.forEach(exitWithTwo)

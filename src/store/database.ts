@@ -87,7 +87,7 @@ export function locked<DB, TB extends keyof DB, O>(db: Database | Tx, query: Sel
 export function among(column: Expression<string>, values: readonly string[]): RawBuilder<SqlBool> { return sql<SqlBool>`${column} = any(${values})` }
 
 /** 7480001 is the audit's, see migrations/0004. */
-const turns = { credentials: 7_480_002, blocks: 7_480_003, people: 7_480_004, network: 7_480_005 } as const
+const turns = { credentials: 7_480_002, blocks: 7_480_003, people: 7_480_004, network: 7_480_005, retention: 7_480_006 } as const
 
 /** From here to the end of the transaction nobody else gets past the same point. SQLite has one transaction at a time. */
 export async function inTurn(tx: Tx, what: keyof typeof turns): Promise<void> {

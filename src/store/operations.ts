@@ -77,6 +77,14 @@ export async function forgetOperation(tx: Tx, instanceId: string, id: string): P
   return Number(done.numDeletedRows) === 1
 }
 
+/** Drops records of operations that ended before `before`, some at a time; answers how many. */
+export async function dropOperations(db: Database, before: number, most: number): Promise<number> {
+  // One that still has a holder ended without it, and says that it has not let go of the nodes yet.
+  const old = db.selectFrom('operations').select('id').where('finished_at', '<', before).where('lease_owner', 'is', null).limit(most)
+  const done = await db.deleteFrom('operations').where('id', 'in', old).executeTakeFirst()
+  return Number(done.numDeletedRows)
+}
+
 /** What is open, of all projects; `oldestDue`: since when the oldest one that is due waits for a worker, epoch ms. */
 export async function queue(db: Database, now: number): Promise<{ engine: EngineName; action: Action; count: number; oldestDue: number | null }[]> {
   const rows = await db.selectFrom('operations').select((q) => [

@@ -194,7 +194,7 @@ export async function ground(): Promise<Ground> {
 
   const base = await freeBase()
   const listening = await listen({
-    config: { host: '127.0.0.1', port: base, publicHost: '127.0.0.1', tls: null, metricsToken: null, identity: { region: people.region } }, plane, identity: identityOf(may), records: {} as never,
+    config: { host: '127.0.0.1', port: base, publicHost: '127.0.0.1', tls: null, metricsToken: null, rateLimit: 0, identity: { region: people.region } }, plane, identity: identityOf(may), records: {} as never,
     log: { info() {}, warn() {}, error(fields) { errors.push(fields) } }, now: () => clock.now, down: () => { wishes.push('down') },
   })
   const offsets = { iam: 0, dcs: 1, dms: 2, console: 5 }

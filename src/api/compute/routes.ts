@@ -88,7 +88,7 @@ function ruleBody({ id, parent, fields }: NetworkRecord): object {
 
 /** Nova's envelope: one key that tells the kind of error. */
 function nova(status: number, message: string): Reply {
-  const kind = { 400: 'badRequest', 401: 'unauthorized', 403: 'forbidden', 404: 'itemNotFound', 405: 'badMethod', 413: 'overLimit', 503: 'serviceUnavailable' }[status] ?? 'computeFault'
+  const kind = { 400: 'badRequest', 401: 'unauthorized', 403: 'forbidden', 404: 'itemNotFound', 405: 'badMethod', 413: 'overLimit', 429: 'overLimit', 503: 'serviceUnavailable' }[status] ?? 'computeFault'
   return { status, body: { [kind]: { code: status, message } } }
 }
 
@@ -96,7 +96,7 @@ function refuseCompute(problem: Problem, _path: string, action?: string): Reply 
   if (action !== undefined) return nova(403, `Policy doesn't allow ${action} to be performed.`)
   const row = {
     'no route': gateway.noRoute, 'wrong method': gateway.wrongMethod, 'too large': gateway.tooLarge, malformed: gateway.malformed, 'unsigned date': gateway.unsignedDate, 'stale signature': gateway.staleSignature,
-    fault: gateway.fault, unavailable: gateway.unavailable, 'bad project id': { status: 400, message: 'Invalid project ID format.' },
+    fault: gateway.fault, unavailable: gateway.unavailable, 'too many': gateway.tooMany, 'bad project id': { status: 400, message: 'Invalid project ID format.' },
   }[problem as string] ?? gateway.signature
   return nova(row.status, row.message)
 }

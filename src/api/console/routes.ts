@@ -1,5 +1,6 @@
 /** Health and administration, for the CLI and the console. */
 import { Readable } from 'node:stream'
+import { auditRoutes, type AuditParts } from './audit.ts'
 import { refuseConsole } from './errors.ts'
 import { gateway } from '../gateway.ts'
 import { ok, type Call, type Reply, type Service, type Who } from '../http.ts'
@@ -20,10 +21,11 @@ export interface ConsoleParts {
   readonly state?: () => AsyncIterable<string>
   readonly metrics?: Metrics & { readonly token: string | null }
   readonly people?: PeopleParts
+  readonly audit?: AuditParts
 }
 
 /** What Sluice says of itself: readiness, its addresses, its nodes, its operations. */
-export function consoleService({ plane, urls, ready, down, state, metrics, people }: ConsoleParts): Service {
+export function consoleService({ plane, urls, ready, down, state, metrics, people, audit }: ConsoleParts): Service {
   return {
     name: 'console', refuse: refuseConsole,
     routes: [
@@ -36,6 +38,7 @@ export function consoleService({ plane, urls, ready, down, state, metrics, peopl
       { method: 'POST', path: '/v1/down', access: 'domain', action: 'sluice:server:stop', handle: () => { setImmediate(down); return { status: 202, body: { status: 'stopping' } } } },
       ...state ? [{ method: 'GET', path: '/v1/state', access: 'domain', action: 'sluice:server:backUp', handle: () => ({ status: 200, stream: Readable.from(state()) }) } as const] : [],
       ...quotaRoutes(plane, refuseConsole),
+      ...audit ? auditRoutes(audit) : [],
       ...people ? peopleRoutes(people) : [],
       ...metrics ? metricsRoutes(metrics) : [],
     ],

@@ -25,7 +25,7 @@ export const unauthorized = 'The request you have made requires authentication.'
 
 const gatewayRows: Readonly<Partial<Record<Problem, ErrorRow>>> = {
   'bad signature': gateway.signature, 'unsigned date': gateway.unsignedDate, 'stale signature': gateway.staleSignature, 'too large': gateway.tooLarge, malformed: gateway.malformed,
-  unavailable: gateway.unavailable,
+  unavailable: gateway.unavailable, 'too many': gateway.tooMany,
 }
 const statuses: Readonly<Partial<Record<Problem, readonly [number, string]>>> = {
   'no route': [404, 'The resource could not be found.'],
