@@ -79,10 +79,10 @@ export function controlPlane({ db, engines, runtimes, addresses, runtime, vault,
     for (const name of wish.names) {
       const id = randomUUID()
       const placing = { engine: engines[wish.engine], addresses: addresses[runtime], host: hostOf(runtime, host), taken }
-      const endpoints = await placeEndpoints(placing, spec)
-      if (typeof endpoints === 'string') return { kind: 'no room', reason: endpoints }
-      const nodes = await placeNodes(placing, id, spec, Array.from({ length: spec.nodeCount }, (_, n) => n))
-      if (typeof nodes === 'string') return { kind: 'no room', reason: nodes }
+      const endpoints = await placeEndpoints(placing, spec, wish.address)
+      if (typeof endpoints === 'string') return { kind: wish.address === undefined ? 'no room' : 'address', reason: endpoints }
+      const nodes = await placeNodes(placing, id, spec, Array.from({ length: spec.nodeCount }, (_, n) => n), Object.keys(endpoints).length === 0 ? wish.address : undefined)
+      if (typeof nodes === 'string') return { kind: wish.address === undefined ? 'no room' : 'address', reason: nodes }
       const instance: Instance = {
         id, projectId: wish.caller.projectId, name, engine: wish.engine, version: wish.version, runtime, host: hostOf(runtime, host),
         spec: { ...spec, sealedPassword }, endpoints, grants: {}, attributes: { ...wish.attributes, userId: wish.caller.userId, userName: wish.caller.userName }, tags: wish.tags,

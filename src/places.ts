@@ -13,11 +13,11 @@ export interface Placing {
 }
 
 /** Addresses of the instance itself, or a sentence when there is no room. */
-export async function placeEndpoints({ engine, addresses, taken }: Placing, spec: Pick<Spec, 'topology' | 'port'>): Promise<Readonly<Record<string, Endpoint>> | string> {
+export async function placeEndpoints({ engine, addresses, taken }: Placing, spec: Pick<Spec, 'topology' | 'port'>, at?: string): Promise<Readonly<Record<string, Endpoint>> | string> {
   const endpoints: Record<string, Endpoint> = {}
   for (const [name, port] of Object.entries(engine.endpoints(spec))) {
     // The customer's port is the one of the service; the others take the same number where each has an address of its own.
-    const place = await addresses.place({ service: port }, spec.port, taken)
+    const place = await addresses.place({ service: port }, spec.port, taken, name === 'service' ? at : undefined)
     if (typeof place === 'string') return place
     taken.add(`${place.address}:${place.ports['service']}`)
     endpoints[name] = { address: place.address, port: place.ports['service']! }
@@ -26,10 +26,10 @@ export async function placeEndpoints({ engine, addresses, taken }: Placing, spec
 }
 
 /** Nodes with these ordinals, or a sentence when there is no room. */
-export async function placeNodes({ engine, addresses, host, taken }: Placing, instanceId: string, spec: Pick<Spec, 'topology' | 'port'>, ordinals: readonly number[]): Promise<NodeRecord[] | string> {
+export async function placeNodes({ engine, addresses, host, taken }: Placing, instanceId: string, spec: Pick<Spec, 'topology' | 'port'>, ordinals: readonly number[], at?: string): Promise<NodeRecord[] | string> {
   const nodes: NodeRecord[] = []
   for (const ordinal of ordinals) {
-    const place = await addresses.place(engine.ports(spec), spec.port, taken)
+    const place = await addresses.place(engine.ports(spec), spec.port, taken, at)
     if (typeof place === 'string') return place
     for (const port of Object.values(place.ports)) taken.add(`${place.address}:${port}`)
     nodes.push({ id: `${instanceId}-${ordinal}`, instanceId, ordinal, host, address: place.address, ports: place.ports, ...place.listen ? { listen: place.listen } : {} })

@@ -38,7 +38,7 @@ test('v1.0 creates, lists and shows with its own names', async () => {
 })
 
 test('v1.0 refuses in its own envelope', async () => {
-  for (const [more, code] of [[{ product_id: 'x' }, '111400009'], [{ product_id: undefined }, '111400009'], [{ available_zones: [] }, '111400062'], [{ product_id: 'OTC_DCS_CL', engine_version: '3.0', capacity: 64 }, '111400009'], [{ private_ips: ['10.0.0.1'] }, '111400062'], [{ engine: 'x' }, '111400007'], [{ password: 'x' }, '111400019'], [{ instance_backup_policy: { backup_type: 'daily' } }, '111400073']] as const) {
+  for (const [more, code] of [[{ product_id: 'x' }, '111400009'], [{ product_id: undefined }, '111400009'], [{ available_zones: [] }, '111400062'], [{ product_id: 'OTC_DCS_CL', engine_version: '3.0', capacity: 64 }, '111400009'], [{ private_ips: ['10.0.0.1', '10.0.0.2'] }, '111400062'], [{ engine: 'x' }, '111400007'], [{ password: 'x' }, '111400019'], [{ instance_backup_policy: { backup_type: 'daily' } }, '111400073']] as const) {
     const { status, json } = await send('POST', v1, wishV1(more))
     assert.deepEqual([status, Object.keys(json), json.error.code], [400, ['error'], code], JSON.stringify(more))
   }

@@ -129,7 +129,7 @@ test('creation: each field is refused with its code', async () => {
     [{ no_password_access: true }, 'DCS.4843'], [{ no_password_access: 'perhaps' }, 'DCS.4843'], [{ access_user: 'me' }, 'DCS.4844'], [{ port: 0 }, 'DCS.4062'], [{ port: 65_536 }, 'DCS.4062'], [{ enable_ssl: true }, 'DCS.4062'],
     [{ tags: [{ key: '', value: '' }] }, 'DCS.4062'], [{ tags: [{ key: 'a' }, { key: 'a' }] }, 'DCS.4062'], [{ tags: [{ key: '_sys_a' }] }, 'DCS.4062'], [{ rename_commands: { get: 'xget' } }, 'DCS.4062'],
     [{ rename_commands: { keys: 'a b' } }, 'DCS.4062'], [{ rename_commands: { keys: 'flushall' } }, 'DCS.4062'], [{ bss_param: { charging_mode: 'prePaid' } }, 'DCS.4062'], [{ instance_backup_policy: { backup_type: 'auto' } }, 'DCS.4095'],
-    [{ redis_config: [{ param_name: 'dir', param_value: '/' }] }, 'DCS.4066'], [{ private_ip: '10.0.0.1' }, 'DCS.4062'],
+    [{ redis_config: [{ param_name: 'dir', param_value: '/' }] }, 'DCS.4066'], [{ private_ip: '10.0.0' }, 'DCS.4062'], [{ private_ip: '10.0.0.1', instance_num: 2 }, 'DCS.4062'], [{ private_ip: '10.0.0.1', spec_code: 'redis.cluster.xu1.large.r2.4', capacity: 4 }, 'DCS.4062'],
   ]
   const before = g.wishes.length
   for (const [more, code] of rows) refusedAs(await send('POST', v2, wish(more)), 400, code)

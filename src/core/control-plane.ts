@@ -41,10 +41,12 @@ export interface CreateWish {
   readonly spec: Omit<Spec, 'sealedPassword'> & { readonly password: string | null }
   readonly attributes: Attributes
   readonly tags: readonly Tag[]
+  /** Where clients shall reach it; only of one instance, that has one address. */
+  readonly address?: string
 }
 
 /** Why nothing was created; the reason is for a person. */
-export interface CreateRefusal { readonly kind: 'no room' | 'no version' | 'instance quota' | 'memory quota'; readonly reason: string }
+export interface CreateRefusal { readonly kind: 'no room' | 'no version' | 'address' | 'instance quota' | 'memory quota'; readonly reason: string }
 
 /** How much of an engine a project may have; null: any amount. */
 export interface Quota { readonly instances: number | null; readonly memoryGb: number | null }

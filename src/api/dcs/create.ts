@@ -1,4 +1,5 @@
 /** Reads the body of POST …/instances, of both versions of the API. The order of the rows is the order of the checks. */
+import { isIPv4 } from 'node:net'
 import { dcsFlavors, redisVersions, unsoldReason, type DcsFlavor } from './flavors.ts'
 import { isRefused, refused, type Refused } from './errors.ts'
 import { maintainWindow, parameters, password, readTags, renamedCommands, type Window } from './fields.ts'
@@ -20,7 +21,7 @@ export function fromV1(body: Body, zones: readonly string[]): Body {
   const { available_zones: given, private_ips: addresses, product_id: product, spec_code: code, ...rest } = body
   const old = typeof product === 'string' && Object.hasOwn(oldProducts, product) ? oldProducts[product] : undefined
   const ordered = old ? (body['engine_version'] === '3.0' ? old.old : `${old.current}${String(body['capacity'])}`) : String(product).replace(/-h$/, '')
-  return { ...rest, spec_code: isAbsent(code) ? ordered : code, az_codes: given ?? body['az_codes'] ?? zones.slice(0, 1), private_ip: Array.isArray(addresses) && addresses.length === 0 ? undefined : addresses ?? body['private_ip'] }
+  return { ...rest, spec_code: isAbsent(code) ? ordered : code, az_codes: given ?? body['az_codes'] ?? zones.slice(0, 1), private_ip: Array.isArray(addresses) && addresses.length <= 1 ? addresses[0] : addresses ?? body['private_ip'] }
 }
 
 /** The wish, or the first thing that is wrong with it; `v1`: of a request to v1.0. */
@@ -63,6 +64,7 @@ export function readCreate(body: Body, caller: Caller, v1 = false): CreateWish |
       enterpriseProjectName: body['enterprise_project_name'] ?? null,
     },
     tags: tags as Exclude<typeof tags, Refused>,
+    ...isAbsent(body['private_ip']) ? {} : { address: body['private_ip'] as string },
   }
 }
 
@@ -90,7 +92,9 @@ const refusals: readonly Check[] = [
   (body) => unless(isAbsent(body['enterprise_project_id']) || isText(String(body['enterprise_project_id']), 64) && typeof body['enterprise_project_id'] !== 'object', 'DCS.4062', 'enterprise_project_id'),
   (body) => unless(isAbsent(body['enterprise_project_name']) || isText(body['enterprise_project_name'], 256), 'DCS.4062', 'enterprise_project_name'),
   (body, version) => unless(isAbsent(body['port']) || version !== '3.0' && numberIn(body['port'], 1, 65535) !== null, 'DCS.4062', 'port'),
-  (body) => unless(isAbsent(body['private_ip']), 'DCS.4062', 'private_ip', 'addresses are given out by Sluice, and are known once the instance is created'),
+  (body) => unless(isAbsent(body['private_ip']) || typeof body['private_ip'] === 'string' && isIPv4(body['private_ip']), 'DCS.4062', 'private_ip'),
+  (body) => unless(isAbsent(body['private_ip']) || isAbsent(body['instance_num']) || body['instance_num'] === 1, 'DCS.4062', 'private_ip', 'one address is for one instance'),
+  (body) => unless(isAbsent(body['private_ip']) || !String(body['spec_code']).startsWith('redis.cluster.'), 'DCS.4062', 'private_ip', 'a cluster has an address for each node'),
   (body) => unless(offOrAbsent(body['enable_publicip']), 'DCS.4062', 'enable_publicip', here),
   (body) => unless(isAbsent(body['publicip_id']), 'DCS.4062', 'publicip_id', here),
   (body) => unless(offOrAbsent(body['enable_ssl']), 'DCS.4062', 'enable_ssl', here),

@@ -32,7 +32,7 @@ export const instanceRows: readonly Row[] = [
 
 const isV1 = (call: Call): boolean => call.path.startsWith('/v1.0/')
 
-const uncreated = { 'no room': 'DCS.4911', 'no version': 'DCS.4008', 'instance quota': 'DCS.4035', 'memory quota': 'DCS.4036' } as const
+const uncreated = { 'no room': 'DCS.4911', 'no version': 'DCS.4008', 'instance quota': 'DCS.4035', 'memory quota': 'DCS.4036', address: 'DCS.4062' } as const
 
 async function create(plane: ControlPlane, call: Call, caller: Caller, site: Site): Promise<Reply | Refused> {
   const body = bodyOf(call)
@@ -41,7 +41,7 @@ async function create(plane: ControlPlane, call: Call, caller: Caller, site: Sit
   const wish = readCreate(v1 ? fromV1(body as Body, zonesOf(site)) : body as Body, caller, v1)
   if (isRefused(wish)) return wish
   const views = await plane.create(wish)
-  if ('kind' in views) return refused(uncreated[views.kind], undefined, views.reason)
+  if ('kind' in views) return refused(uncreated[views.kind], views.kind === 'address' ? 'private_ip' : undefined, views.reason)
   // The first id stands by itself as well: the only one that v1.0's clients read.
   return ok({ ...v1 ? { instance_id: views[0]!.instance.id } : {}, instances: views.map(({ instance }) => ({ instance_id: instance.id, instance_name: instance.name })) })
 }

@@ -2,7 +2,8 @@
 import type { Addresses } from '../../core/addresses.ts'
 
 export const clusterAddresses: Addresses = {
-  async place(standard, wanted) {
+  async place(standard, wanted, _taken, at) {
+    if (at !== undefined) return 'the cluster gives out addresses'
     const ports = wanted === null ? standard : { ...standard, service: wanted }
     return { address: '', ports, listen: { address: '0.0.0.0', ports } }
   },

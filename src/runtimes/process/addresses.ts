@@ -17,16 +17,22 @@ export async function ownAddresses(home: string, blocks: { readonly held: readon
     if (!guard) throw new Error(`another Sluice server uses the addresses ${block}.0/24, which belong to ${home}: stop it first`)
     guards.set(block, guard)
   }
+  async function more(): Promise<void> {
+    const [name, guard] = await claimBlock(home)
+    held.push(name)
+    guards.set(name, guard)
+    await blocks.remember(held)
+  }
   return {
-    async place(ports, wanted, taken) {
+    async place(ports, wanted, taken, at) {
       const used = new Set([...taken].map((pair) => pair.slice(0, pair.lastIndexOf(':'))))
+      if (at !== undefined) {
+        const [, block, last] = /^(\d+\.\d+\.\d+)\.(\d+)$/.exec(at) ?? []
+        if (!held.includes(block ?? '') || Number(last) < 2 || Number(last) > 254) return `${at} is not among the addresses of this server: ${held.length === 0 ? 'it has none yet' : held.map((one) => `${one}.2 to ${one}.254`).join(', ')}`
+        return used.has(at) ? `${at} is in use` : { address: at, ports: wanted === null ? ports : { ...ports, service: wanted } }
+      }
       for (let block = 0; ; block += 1) {
-        if (block === held.length) {
-          const [name, guard] = await claimBlock(home)
-          held.push(name)
-          guards.set(name, guard)
-          await blocks.remember(held)
-        }
+        if (block === held.length) await more()
         for (let last = 2; last < 255; last += 1) {
           const address = `${held[block]}.${last}`
           if (!used.has(address)) return { address, ports: wanted === null ? ports : { ...ports, service: wanted } }
@@ -35,6 +41,10 @@ export async function ownAddresses(home: string, blocks: { readonly held: readon
     },
     // An address of its own has all ports.
     async admits() { return null },
+    async network() {
+      if (held.length === 0) await more()
+      return `${held[0]}.0/24`
+    },
     close() { for (const guard of guards.values()) guard.close() },
   }
 }
@@ -42,7 +52,8 @@ export async function ownAddresses(home: string, blocks: { readonly held: readon
 /** One address for all nodes; ports from a range, apart from our own listeners and from whatever listens now. */
 export function sharedAddress(nodes: Extract<Config['nodes'], { kind: 'shared' }>, ownPorts: readonly number[]): Addresses {
   return {
-    async place(ports, wanted, taken) {
+    async place(ports, wanted, taken, at) {
+      if (at !== undefined && at !== nodes.host) return `every instance has the address ${nodes.host}`
       const chosen: Record<string, number> = {}
       const free = async (port: number): Promise<boolean> =>
         !ownPorts.includes(port) && !taken.has(`${nodes.host}:${port}`) && !Object.values(chosen).includes(port) && await canBind(nodes.host, port)
