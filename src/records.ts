@@ -11,8 +11,15 @@ import type { Tag } from './core/instance.ts'
 /** What the documents of the Internet may use as examples (RFC 5737): nobody is ever reached there. */
 const examples = ['198.51.100', '203.0.113', '192.0.2']
 
-/** `subnet`: the name of each project's first subnet. */
-export function networkRecords(db: Database, { subnet, region }: { readonly subnet: string; readonly region: string }): Records {
+export interface RecordsOptions {
+  /** The name of each project's first subnet. */
+  readonly subnet: string
+  readonly region: string
+  /** Where instances really get their addresses from, `127.70.1.0/24`; absent: not known beforehand. */
+  readonly network?: () => Promise<string>
+}
+
+export function networkRecords(db: Database, { subnet, region, network }: RecordsOptions): Records {
   const seeded = new Set<string>()
 
   async function seed(projectId: string): Promise<void> {
@@ -25,10 +32,10 @@ export function networkRecords(db: Database, { subnet, region }: { readonly subn
       const vpc = seedId(projectId, 'vpc')
       const group = newGroup(seedId(projectId, 'group'), 'default', 'default: a record, which nothing enforces')
       await insertRecords(tx, [
-        { id: vpc, kind: 'vpc' as const, parent: '', name: 'vpc-default', fields: { cidr: '192.168.0.0/16', description: 'a record, which nothing enforces' } },
+        { id: vpc, kind: 'vpc' as const, parent: '', name: 'vpc-default', fields: { description: 'a record, which nothing enforces' } },
         {
           id: seedId(projectId, 'subnet'), kind: 'subnet' as const, parent: vpc, name: subnet,
-          fields: { cidr: '192.168.0.0/24', gateway_ip: '192.168.0.1', dhcp_enable: true, primary_dns: '100.125.4.25', secondary_dns: '100.125.129.199', availability_zone: `${region}-01`, neutron_subnet_id: seedId(projectId, 'neutron subnet'), description: 'a record, which nothing enforces' },
+          fields: { dhcp_enable: true, primary_dns: '100.125.4.25', secondary_dns: '100.125.129.199', availability_zone: `${region}-01`, neutron_subnet_id: seedId(projectId, 'neutron subnet'), description: 'a record, which nothing enforces' },
         },
         ...group,
       ].map((record) => rowOf(projectId, record, at)))
@@ -36,15 +43,24 @@ export function networkRecords(db: Database, { subnet, region }: { readonly subn
     seeded.add(projectId)
   }
 
+  /** The first ones have no range of their own: theirs is told when it is asked for, so that a `private_ip` out of it can be had. */
+  async function placed(record: NetworkRecord): Promise<NetworkRecord> {
+    if (record.kind !== 'vpc' && record.kind !== 'subnet' || record.fields['cidr'] !== undefined) return record
+    const cidr = await network?.()
+    if (record.kind === 'vpc') return { ...record, fields: { cidr: cidr === undefined ? '192.168.0.0/16' : '127.64.0.0/10', ...record.fields } }
+    const range = cidr ?? '192.168.0.0/24'
+    return { ...record, fields: { cidr: range, gateway_ip: range.replace(/\d+\/\d+$/, '1'), ...record.fields } }
+  }
+
   return {
     async list(projectId, kind) {
       await seed(projectId)
-      return (await listRecords(db, projectId, kind)).map(recordOf)
+      return Promise.all((await listRecords(db, projectId, kind)).map((row) => placed(recordOf(row))))
     },
     async get(projectId, kind, id) {
       await seed(projectId)
       const row = await recordById(db, projectId, kind, id.toLowerCase())
-      return row && recordOf(row)
+      return row && placed(recordOf(row))
     },
     async create(caller, records) {
       await seed(caller.projectId)
@@ -63,15 +79,18 @@ export function networkRecords(db: Database, { subnet, region }: { readonly subn
         return rows.map(recordOf)
       })
     },
-    update: (caller, kind, id, { name, fields, tags }) => transact(db, async (tx) => {
-      await inTurn(tx, 'network')
-      const row = await recordById(tx, caller.projectId, kind, id.toLowerCase())
-      if (!row) return null
-      const next = { name: name ?? row.name, fields: fields ? JSON.stringify({ ...JSON.parse(row.fields), ...fields }) : row.fields, tags: tags ? JSON.stringify(tags) : row.tags }
-      await updateRecord(tx, row.id, next)
-      await audit(tx, caller.projectId, caller.userName, 'updated', row)
-      return recordOf({ ...row, ...next })
-    }),
+    async update(caller, kind, id, { name, fields, tags }) {
+      const updated = await transact(db, async (tx) => {
+        await inTurn(tx, 'network')
+        const row = await recordById(tx, caller.projectId, kind, id.toLowerCase())
+        if (!row) return null
+        const next = { name: name ?? row.name, fields: fields ? JSON.stringify({ ...JSON.parse(row.fields), ...fields }) : row.fields, tags: tags ? JSON.stringify(tags) : row.tags }
+        await updateRecord(tx, row.id, next)
+        await audit(tx, caller.projectId, caller.userName, 'updated', row)
+        return recordOf({ ...row, ...next })
+      })
+      return updated && placed(updated)
+    },
     remove: (caller, kind, id) => transact(db, async (tx) => {
       await inTurn(tx, 'network')
       const row = await recordById(tx, caller.projectId, kind, id.toLowerCase())

@@ -148,7 +148,7 @@ export async function serve(config: Config, log: Logger, down: (how: Config['onE
   const people = await peopleOf(db, credentials, secrets)
   let listeners: Awaited<ReturnType<typeof listen>>
   try {
-    listeners = await listen({ config, plane, ...people, trail: { list: (filter) => listAudit(db, filter), verify: () => verifyAudit(db) }, records: networkRecords(db, { subnet: config.subnet, region: config.identity.region }), log, ready: presence.reachable, down: () => down('stop'), state: () => stateLines(db, config, secrets), metrics })
+    listeners = await listen({ config, plane, ...people, trail: { list: (filter) => listAudit(db, filter), verify: () => verifyAudit(db) }, records: networkRecords(db, { subnet: config.subnet, region: config.identity.region, ...config.runtime === 'process' && own.network ? { network: own.network } : {} }), log, ready: presence.reachable, down: () => down('stop'), state: () => stateLines(db, config, secrets), metrics })
   } catch (error) {
     await stopWork()
     await close()

@@ -6,6 +6,9 @@ import { join } from 'node:path'
 import type { Addresses } from '../../core/addresses.ts'
 import type { Config } from '../../config.ts'
 
+/** In a block: low ones last, for those are what people ask for by hand. */
+const order: readonly number[] = [...Array.from({ length: 223 }, (_, n) => n + 32), ...Array.from({ length: 30 }, (_, n) => n + 2)]
+
 /** Own addresses come out of blocks of 127.x.y.0/24 that this home alone uses on this machine. `blocks` remembers them. */
 export async function ownAddresses(home: string, blocks: { readonly held: readonly string[]; remember(blocks: readonly string[]): Promise<void> }): Promise<Addresses> {
   const held = [...blocks.held]
@@ -33,7 +36,7 @@ export async function ownAddresses(home: string, blocks: { readonly held: readon
       }
       for (let block = 0; ; block += 1) {
         if (block === held.length) await more()
-        for (let last = 2; last < 255; last += 1) {
+        for (const last of order) {
           const address = `${held[block]}.${last}`
           if (!used.has(address)) return { address, ports: wanted === null ? ports : { ...ports, service: wanted } }
         }
