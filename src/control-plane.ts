@@ -9,6 +9,7 @@ import { questions, surveys } from './surveys.ts'
 import { changes } from './changes.ts'
 import { exceeds, holdings } from './holdings.ts'
 import { factsDesk } from './facts.ts'
+import { hosts } from './hosts.ts'
 import { leavingNodes } from './operations/shrink.ts'
 import { mib, placed, placeEndpoints, placeNodes } from './places.ts'
 import { resize } from './resize.ts'
@@ -151,6 +152,7 @@ export function controlPlane({ db, engines, runtimes, addresses, runtime, vault,
     }),
     ...changes({ db, engines, worker }),
     ...holdings({ db, taskView }),
+    ...hosts({ db, host }),
     surveys: surveys({ db, engines, runtimes, host, nudge: surveyed }),
     questions: questions({ db, engines, runtimes, host, nudge: surveyed }),
     accounts: accounts({ db, engine: engines.redis, seal, open, accepted: acceptedOperation, newId, nudge: worker.nudge }),
@@ -166,8 +168,8 @@ export function controlPlane({ db, engines, runtimes, addresses, runtime, vault,
     },
     async count(projectId, engine) {
       const counts = new Map<Status, number>()
-      for (const group of await tally(db, projectId, engine)) {
-        const status = statusOf(group, group.open && { action: group.open })
+      for (const group of await tally(db, projectId, engine, [host, clusterHost, ...await heardHosts(db, Date.now())])) {
+        const status = statusOf(group, group.open && { action: group.open }, group.silent)
         counts.set(status, (counts.get(status) ?? 0) + group.count)
       }
       return counts

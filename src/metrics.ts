@@ -1,11 +1,12 @@
 /** What is measured, in Prometheus' own client: requests and operations as they end, everything else when somebody asks. */
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client'
 import { everyInstance, nodesOf, tally } from './store/instances.ts'
+import { heardHosts } from './store/control-planes.ts'
 import { queue } from './store/operations.ts'
 import { statusOf } from './core/status.ts'
 import type { Database } from './store/database.ts'
 import type { Engine } from './core/engine.ts'
-import { isWithin, type EngineName, type RuntimeName } from './core/instance.ts'
+import { clusterHost, isWithin, type EngineName, type RuntimeName } from './core/instance.ts'
 import type { Metrics, Target } from './api/console/metrics.ts'
 import type { Operation, Outcome } from './core/operation.ts'
 import type { Runtime } from './core/runtime.ts'
@@ -47,8 +48,9 @@ export function meter({ db, engines, runtimes, host }: MetricsParts): Meter {
     const waiting = await queue(db, now)
     for (const group of waiting) open.set({ engine: group.engine, action: group.action }, group.count)
     age.set(Math.max(0, ...waiting.map(({ oldestDue }) => oldestDue === null ? 0 : (now - oldestDue) / 1000)))
+    const heard = [host, clusterHost, ...await heardHosts(db, now)]
     for (const engine of Object.keys(engines) as EngineName[]) {
-      for (const group of await tally(db, null, engine)) instances.inc({ engine, status: statusOf(group, group.open && { action: group.open }) }, group.count)
+      for (const group of await tally(db, null, engine, heard)) instances.inc({ engine, status: statusOf(group, group.open && { action: group.open }, group.silent) }, group.count)
     }
     const all = await everyInstance(db)
     const nodes = await nodesOf(db, all.map((instance) => instance.id))

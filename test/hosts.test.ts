@@ -64,6 +64,37 @@ describe('control planes of two hosts', { concurrency: false }, () => {
     assert.deepEqual([starts(there.home, served), starts(there.home, wished)], [1, 2])
     redis.disconnect()
   })
+
+  test('a host that never comes back is forgotten with its instances, by whoever may, and only while it is silent', async () => {
+    const id = (await here.dcs('GET', '/instances')).json.instances[0].instance_id
+    const hosts = async (): Promise<{ id: string; own: boolean; heard: boolean; instances: number }[]> => (await here.call('console', 'GET', '/v1/hosts')).json.hosts
+    const lost = (await hosts()).find((host) => !host.own)!
+    assert.deepEqual([lost.heard, lost.instances], [true, 3])
+    const forget = () => here.call('console', 'DELETE', `/v1/hosts/${lost.id}`)
+    assert.equal((await forget()).json.error_code, 'SLUICE.0412')
+    assert.equal((await here.call('console', 'DELETE', `/v1/hosts/${(await hosts()).find((host) => host.own)!.id}`)).json.error_code, 'SLUICE.0412')
+    assert.equal((await here.call('console', 'DELETE', '/v1/hosts/nobody')).status, 404)
+    await there.end('SIGKILL')
+    const pid = nodePid(there.home, id)
+    await until('UNKNOWN', async () => await here.status('dcs', id) === 'UNKNOWN', 15_000, 100)
+    const counted = (await here.dcs('GET', '/instances/status')).json
+    assert.deepEqual([counted.unknown_count, counted.running_count], [3, 0])
+    assert.match((await here.call('console', 'GET', '/metrics')).text, /sluice_instances\{engine="redis",status="unknown"\} 3/)
+    // What was wished for it waited.
+    assert.equal((await here.dcs('DELETE', `/instances/${id}`)).status, 204)
+    assert.equal((await forget()).json.instances.length, 3)
+    assert.equal((await here.dcs('GET', '/instances')).json.instance_num, 0)
+    assert.deepEqual((await hosts()).map((host) => host.own), [true])
+    assert.equal((await forget()).status, 404)
+    assert.ok(isAlive(pid), 'what runs there is not stopped')
+    const db = await openDatabase({ home: '', databaseUrl: database.url })
+    const audited = await db.selectFrom('audit').select(['action', 'actor']).where('action', 'like', '%.forgotten').orderBy('action').execute()
+    await db.destroy()
+    assert.deepEqual(audited.map((row) => `${row.action} ${row.actor}`), ['host.forgotten admin', ...Array.from({ length: 3 }, () => 'instance.forgotten admin')])
+    // If it does come back, it finds nothing to do.
+    await there.start()
+    assert.equal((await there.dcs('GET', '/instances')).json.instance_num, 0)
+  })
 })
 
 test('what is generated is the same for all who share a database; another master key is refused, and none is made', async () => {

@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs'
 import { Command } from 'commander'
 import { addBackupCommands } from './commands/backup.ts'
 import { addInstanceCommands } from './commands/instances.ts'
+import { addHostCommands } from './commands/hosts.ts'
 import { addQuotaCommand } from './commands/quota.ts'
 import { addAuditCommand } from './commands/audit.ts'
 import { addPeopleCommands } from './commands/people.ts'
@@ -25,6 +26,7 @@ addServerCommands(program)
 addTransferCommands(program)
 addBackupCommands(program)
 addQuotaCommand(program)
+addHostCommands(program)
 addPeopleCommands(program)
 addAuditCommand(program)
 addInstanceCommands(program, 'dcs')

@@ -180,6 +180,10 @@ export interface ControlPlane {
   statistics(projectId: string, engine: EngineName): Promise<readonly { readonly view: View; readonly facts: Facts }[]>
   /** What a project may have and has. GB as ordered. */
   quota(projectId: string, engine: EngineName): Promise<{ readonly limit: Quota | null; readonly used: { readonly instances: number; readonly memoryGb: number } }>
+  /** The machines that instances are on, of all projects, a cluster apart. */
+  hosts(): Promise<{ readonly id: string; readonly own: boolean; /** Whether a control plane lives there. */ readonly heard: boolean; /** Epoch ms. */ readonly seenAt: number | null; readonly instances: number }[]>
+  /** Forgets a silent machine and its instances, of all projects; answers their ids. What may still run there is not stopped. */
+  forgetHost(wish: { readonly caller: Caller; readonly host: string }): Promise<'unknown' | 'heard' | { readonly instances: readonly string[] }>
   setQuota(wish: { readonly caller: Caller; readonly engine: EngineName; readonly projectId: string; readonly quota: Quota }): Promise<void>
   /** Adds tags, a known key gets the new value; and takes some away, by their keys. */
   tag(wish: { readonly caller: Caller; readonly engine: EngineName; readonly id: string; readonly add: readonly Tag[]; readonly remove: readonly Tag[] }): Promise<'done' | 'unknown' | 'too many'>

@@ -24,6 +24,15 @@ export async function heardHosts(db: Database | Tx, now: number): Promise<Set<st
   return new Set(rows.map((row) => row.host))
 }
 
+/** When each host was last heard of, epoch ms. */
+export async function hostsSeen(db: Database | Tx): Promise<Map<string, number>> {
+  const rows = await db.selectFrom('control_planes').select((q) => ['host', q.fn.max('seen_at').as('seen_at')]).groupBy('host').execute()
+  return new Map(rows.map((row) => [row.host, Number(row.seen_at)]))
+}
+
+/** Whether somebody lives on a host that was last heard of then. */
+export function isHeard(seenAt: number | undefined, now: number): boolean { return seenAt !== undefined && seenAt >= now - silentAfterMs }
+
 /** How many others live on this host. */
 export async function othersOn(db: Database, { id, host }: { readonly id: string; readonly host: string }, now: number): Promise<number> {
   const { count } = await db.selectFrom('control_planes').select((q) => q.fn.countAll<number>().as('count'))

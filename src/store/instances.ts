@@ -129,15 +129,15 @@ export async function projectInstances(db: Reader, projectId: string, engine: En
   return (await query.orderBy('created_at', 'desc').orderBy('id').execute()).map(instanceOf)
 }
 
-export interface Tally extends Pick<Instance, 'readyAt' | 'health'> { readonly open: Action | null; readonly count: number }
+export interface Tally extends Pick<Instance, 'readyAt' | 'health'> { readonly open: Action | null; /** Nobody was heard of from its host. */ readonly silent: boolean; readonly count: number }
 
 /** How many instances, of one project or of all, share the facts that their status follows from. Asked by people who wait for fifty, so counted where they are. */
-export async function tally(db: Reader, projectId: string | null, engine: EngineName): Promise<Tally[]> {
+export async function tally(db: Reader, projectId: string | null, engine: EngineName, heard: readonly string[]): Promise<Tally[]> {
   const rows = await db.selectFrom('instances as i').leftJoin('operations as o', (join) => join.onRef('o.instance_id', '=', 'i.id').on('o.finished_at', 'is', null))
-    .select((q) => ['i.health', 'o.action', q.fn.max('i.ready_at').as('ready_at'), q.fn.countAll<number>().as('count')])
+    .select((q) => ['i.health', 'o.action', 'i.host', q.fn.max('i.ready_at').as('ready_at'), q.fn.countAll<number>().as('count')])
     .where('i.engine', '=', engine).$if(projectId !== null, (query) => query.where('i.project_id', '=', projectId))
-    .groupBy((q) => ['i.health', 'o.action', q('i.ready_at', 'is', null)]).execute()
-  return rows.map((row) => ({ readyAt: row.ready_at, health: row.health, open: row.action, count: Number(row.count) }))
+    .groupBy((q) => ['i.health', 'o.action', 'i.host', q('i.ready_at', 'is', null)]).execute()
+  return rows.map((row) => ({ readyAt: row.ready_at, health: row.health, open: row.action, silent: !heard.includes(row.host), count: Number(row.count) }))
 }
 
 /** Of every project and host. */

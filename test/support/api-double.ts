@@ -70,6 +70,7 @@ export async function ground(): Promise<Ground> {
   const inProject = (project: string, engine: EngineName) => [...instances.values()].filter((one) => one.instance.projectId === project && one.instance.engine === engine)
 
   const plane: ControlPlane = {
+    async hosts() { return [] }, async forgetHost() { return 'unknown' },
     // What really happens to backups is seen on a real server.
     webcli: { async login() { return { kind: 'no session' } }, async run() { return { kind: 'no session' } }, async logout() { return 'no session' } },
     accounts: { async change(_caller, id) { return { id, refusal: { kind: 'unknown' } } } },

@@ -6,6 +6,7 @@ import { gateway } from '../gateway.ts'
 import { ok, type Call, type Reply, type Service, type Who } from '../http.ts'
 import { uuid, numberIn } from '../json.ts'
 import { metricsRoutes, type Metrics } from './metrics.ts'
+import { hostRoutes } from './hosts.ts'
 import { quotaRoutes } from './quota.ts'
 import { peopleRoutes, type PeopleParts } from './people.ts'
 import type { ControlPlane, TaskView } from '../../core/control-plane.ts'
@@ -39,6 +40,7 @@ export function consoleService({ plane, urls, ready, down, state, metrics, peopl
       ...state ? [{ method: 'GET', path: '/v1/state', access: 'domain', action: 'sluice:server:backUp', handle: () => ({ status: 200, stream: Readable.from(state()) }) } as const] : [],
       ...quotaRoutes(plane, refuseConsole),
       ...audit ? auditRoutes(audit) : [],
+      ...hostRoutes(plane),
       ...people ? peopleRoutes(people) : [],
       ...metrics ? metricsRoutes(metrics) : [],
     ],
