@@ -126,7 +126,7 @@ export async function serve(config: Config, log: Logger, down: (how: Config['onE
   const vault = homeVault(config.home)
   const worker = startWorker({ db, engines, runtimes, vault, owner, host, log, ended: metrics.ended })
   const observer = startObserver({ db, engines, runtimes, host, log, opened: worker.nudge })
-  const surveyor = startSurveyor({ db, engines, runtimes, owner, host, log })
+  const surveyor = startSurveyor({ db, engines, runtimes, owner, host, log, vault })
   runtimes.process.onExit(observer.nudge)
   runtimes.kubernetes.onChange(observer.nudge)
   const rotating = setInterval(() => runtimes.process.rotateLogs(), rotateEveryMs)

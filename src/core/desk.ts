@@ -19,7 +19,7 @@ export interface SlowCall {
 /** A connection of a customer: the server's own words for it, by name (`addr`, `age`, `cmd` …). */
 export type Session = Readonly<Record<string, string>>
 
-export type SurveyKind = 'bigkey' | 'hotkey' | 'expire' | 'diagnosis'
+export type SurveyKind = 'bigkey' | 'hotkey' | 'expire' | 'diagnosis' | 'analysis'
 
 /** What a survey is made with; which of it counts depends on the kind. */
 export interface SurveyHow {
@@ -32,6 +32,8 @@ export interface SurveyHow {
   readonly to?: number
   /** Ids of the nodes that it is about; all when absent. */
   readonly nodes?: readonly string[]
+  /** The backup that an analysis reads; absent: a copy of the one node that it is about. */
+  readonly backup?: string
 }
 
 export interface FoundKey {
@@ -50,6 +52,15 @@ export interface CommandStat { readonly name: string; readonly calls: number; re
 
 /** One thing that was looked at. */
 export interface Finding { readonly name: string; readonly abnormal: boolean; /** With the figures that say so. */ readonly reason: string }
+
+/** What a copy of the data is made of. Bytes are those of the copy, not of the memory. */
+export interface Analysis {
+  readonly bytes: number
+  readonly keys: number
+  readonly types: Readonly<Record<string, { readonly bytes: number; readonly keys: number }>>
+  readonly largest: readonly { readonly name: string; readonly type: string; readonly bytes: number; readonly elements: number }[]
+  readonly prefixes: readonly { readonly prefix: string; readonly type: string; readonly bytes: number; readonly keys: number }[]
+}
 
 export interface NodeDiagnosis {
   readonly nodeId: string
@@ -70,6 +81,14 @@ export interface SurveyResult {
   /** Keys that were past their time and are gone now. */
   readonly expired?: number
   readonly nodes?: readonly NodeDiagnosis[]
+  readonly analysis?: Analysis
+}
+
+export interface SurveyRun {
+  readonly signal: AbortSignal
+  progress(done: number): void
+  /** Of an analysis: the files of the backup, or an empty folder for a copy that goes with it. */
+  readonly files?: { readonly paths: readonly string[] } | { readonly folder: string }
 }
 
 export interface Desk {
@@ -88,7 +107,7 @@ export interface Desk {
   /** Pure: why there is no such survey of this instance; null: there is. */
   unsurveyable(instance: Instance, kind: SurveyKind): string | null
   /** Takes its time: servers are never busy with it for more than some of theirs. `progress` gets the part that is done, 0 to 1. */
-  survey(world: World, kind: SurveyKind, how: SurveyHow, run: { readonly signal: AbortSignal; progress(done: number): void }): Promise<SurveyResult>
+  survey(world: World, kind: SurveyKind, how: SurveyHow, run: SurveyRun): Promise<SurveyResult>
 }
 
 /** One survey of an instance, and what became of it. */

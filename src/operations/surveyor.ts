@@ -1,4 +1,6 @@
 /** Takes accepted surveys and makes them. One that was interrupted, by the end of its control plane say, begins anew, and fails when that happens again and again. */
+import { join } from 'node:path'
+import { backupById } from '../store/backups.ts'
 import { claimSurveys, endSurvey, leaveSurveys, renewSurvey } from '../store/surveys.ts'
 import { instancesByIds, nodesOf } from '../store/instances.ts'
 import { onlyLooking } from './converge.ts'
@@ -9,7 +11,8 @@ import type { Engine } from '../core/engine.ts'
 import type { EngineName, RuntimeName } from '../core/instance.ts'
 import type { Logger } from '../core/logger.ts'
 import type { Runtime } from '../core/runtime.ts'
-import type { Survey } from '../core/desk.ts'
+import type { Vault } from '../core/backups.ts'
+import type { Survey, SurveyRun } from '../core/desk.ts'
 
 export interface SurveyorParts {
   readonly db: Database
@@ -18,6 +21,7 @@ export interface SurveyorParts {
   readonly owner: string
   readonly host: string
   readonly log: Logger
+  readonly vault: Vault
 }
 
 export interface Surveyor { nudge(): void; stop(): Promise<void> }
@@ -30,7 +34,7 @@ const leaseMs = 8000
 const renewEveryMs = 1000
 const attempts = 3
 
-export function startSurveyor({ db, engines, runtimes, owner, host, log }: SurveyorParts): Surveyor {
+export function startSurveyor({ db, engines, runtimes, owner, host, log, vault }: SurveyorParts): Surveyor {
   const running = new Map<string, { readonly abort: AbortController; ended: Promise<void> }>()
   const away = reporter(log, 'surveys could not be taken')
   let [stopping, taking, again]: [boolean, Promise<void> | null, boolean] = [false, null, false]
@@ -57,7 +61,11 @@ export function startSurveyor({ db, engines, runtimes, owner, host, log }: Surve
       const instance = (await instancesByIds(db, [survey.instanceId])).get(survey.instanceId)
       if (!instance) return
       const world = await onlyLooking(instance, (await nodesOf(db, [instance.id])).get(instance.id) ?? [], runtimes[instance.runtime])
-      const result = await engines[instance.engine].desk!.survey(world, survey.kind, survey.how, { signal: abort.signal, progress(part) { done = part } })
+      const files = survey.kind === 'analysis' ? await filesOf(survey, { db, vault, host }) : undefined
+      const result = await engines[instance.engine].desk!.survey(world, survey.kind, survey.how, { signal: abort.signal, progress(part) { done = part }, ...files ? { files } : {} }).finally(async () => {
+        // Killed before this, nobody knows the folder, and it is swept.
+        if (files && 'folder' in files) await vault.remove(survey.instanceId, survey.id)
+      })
       await endSurvey(db, owner, survey.id, { result }, Date.now())
     } catch (error) {
       // Dropped, taken over, or to be made anew at the next start.
@@ -86,4 +94,13 @@ export function startSurveyor({ db, engines, runtimes, owner, host, log }: Surve
       await leaveSurveys(db, owner).catch(away)
     },
   }
+}
+
+/** What an analysis reads: a backup's files, or where a copy has its place until the end. */
+async function filesOf({ id, instanceId, how }: Survey, { db, vault, host }: Pick<SurveyorParts, 'db' | 'vault' | 'host'>): Promise<NonNullable<SurveyRun['files']>> {
+  if (how.backup === undefined) return { folder: await vault.clear(instanceId, id) }
+  const backup = await backupById(db, instanceId, how.backup)
+  if (backup?.outcome !== 'done' || !backup.files) throw new Error('the backup is not there any more')
+  if (backup.host !== host) throw new Error('another machine has its files')
+  return { paths: backup.files.map(({ name }) => join(vault.folder(instanceId, backup.id), name)) }
 }

@@ -2,6 +2,7 @@
 import { configRows } from './configs.ts'
 import { backupFileRows, backupRows } from './backups.ts'
 import { passwordRows } from './passwords.ts'
+import { analysisRows } from './analysis.ts'
 import { diagnosisRows } from './diagnosis.ts'
 import { logFileRows, sessionRows } from './sessions.ts'
 import { webCliRows } from './webcli.ts'
@@ -43,6 +44,7 @@ export const dcsRows: readonly Row[] = [
   ...webCliRows,
   ...surveyRows,
   ...diagnosisRows,
+  ...analysisRows,
   ...sessionRows,
   ...exportRows,
   ...elsewhereRows,

@@ -1,5 +1,8 @@
 /** What a Redis knows of its calls and sessions. */
 import { account, all, withSession, type Session as Link } from './client.ts'
+import { join } from 'node:path'
+import { analyse } from './analysis.ts'
+import { copyTo } from './copy.ts'
 import { admits, runCommand } from './command-line.ts'
 import { diagnose } from './diagnosis.ts'
 import { expireKeys, findKeys } from './survey.ts'
@@ -38,7 +41,17 @@ export function desk(ground: (world: World) => Ground, secrets: RedisSecrets): D
       if (version === '3.0') return 'Redis 3.0 has no surveys; 4.0 and later have'
       return kind === 'hotkey' && !(spec.parameters['maxmemory-policy'] ?? '').endsWith('-lfu') ? 'servers count how often keys are used only with a maxmemory-policy of allkeys-lfu or volatile-lfu' : null
     },
-    survey(world, kind, how, run) {
+    async survey(world, kind, how, run) {
+      if (kind === 'analysis') {
+        const files = run.files!
+        if ('paths' in files) return { analysis: await analyse(files.paths, run.signal) }
+        const [node] = world.nodes.filter(({ id }) => how.nodes?.includes(id))
+        const state = world.states.find(({ id }) => id === node?.id)
+        if (!node || state?.phase !== 'running') throw new Error('the node does not run')
+        const path = join(files.folder, 'copy.rdb')
+        await copyTo(path, ground(world).reach(node, state), run.signal, () => {})
+        return { analysis: await analyse([path], run.signal) }
+      }
       if (kind === 'diagnosis') return diagnose(ground(world), how)
       return kind === 'expire' ? expireKeys(ground(world), how, run) : findKeys(ground(world), kind, how, run)
     },

@@ -3,10 +3,9 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { all, openSession, readInfo, type Session } from './client.ts'
 import { closeAll, isLinked, meetAll, type Seen } from './seen.ts'
 import { rolesOf } from './roles.ts'
-import type { FoundKey, SurveyHow, SurveyResult } from '../../core/desk.ts'
+import type { FoundKey, SurveyHow, SurveyResult, SurveyRun as Run } from '../../core/desk.ts'
 import type { Ground } from './topology.ts'
 
-type Run = { readonly signal: AbortSignal; progress(done: number): void }
 type Redis = Session['redis']
 
 /** Some tenths of a millisecond for a server; a customer's call waits behind it for no longer. */
