@@ -19,6 +19,7 @@ import { findInstances } from './store/listing.ts'
 import { holdProject } from './store/projects.ts'
 import { shownById, shownByIds, shownOfProject, type Shown } from './store/shown.ts'
 import { insertInstances, nodesOf, projectInstances, takenAddresses, tally } from './store/instances.ts'
+import { templates } from './store/templates.ts'
 import { heardHosts } from './store/control-planes.ts'
 import { snapshot, transact, type Database } from './store/database.ts'
 import { statusOf, type Status } from './core/status.ts'
@@ -150,6 +151,7 @@ export function controlPlane({ db, engines, runtimes, addresses, runtime, vault,
       measure: async (instance, nodes) => isOurs(instance.host) ? (await desk.ask([{ instance, nodes }])).get(instance.id) ?? null : null,
       accepted: acceptedOperation, newId,
     }),
+    templates: templates(db),
     ...changes({ db, engines, worker }),
     ...holdings({ db, taskView }),
     ...hosts({ db, host }),

@@ -7,7 +7,7 @@ import type { Secrets } from './secrets.ts'
 import type { Tables } from './store/tables.ts'
 
 /** In the order of the lines. Control planes are not state. */
-export const tables = ['settings', 'projects', 'instances', 'nodes', 'addresses', 'operations', 'backups', 'restores', 'surveys', 'audit', 'users', 'roles', 'user_roles', 'access_keys', 'revoked_tokens', 'network_records'] as const satisfies readonly (keyof Tables)[]
+export const tables = ['settings', 'projects', 'instances', 'nodes', 'addresses', 'operations', 'backups', 'restores', 'surveys', 'audit', 'users', 'roles', 'user_roles', 'access_keys', 'revoked_tokens', 'network_records', 'templates'] as const satisfies readonly (keyof Tables)[]
 export type Moved = [Exclude<keyof Tables, typeof tables[number] | 'control_planes'>] extends [never] ? typeof tables[number] : 'a table that no backup has'
 /** Rows of one statement: SQLite and PostgreSQL both take some 30,000 values. */
 const together = 500

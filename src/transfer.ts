@@ -76,7 +76,7 @@ async function assertUnchanged(heading: Heading, config: Config): Promise<void> 
 }
 
 async function assertEmpty(tx: Tx): Promise<void> {
-  for (const table of ['projects', 'instances', 'operations', 'audit', 'users', 'roles', 'user_roles', 'access_keys', 'revoked_tokens', 'network_records'] as const) {
+  for (const table of ['projects', 'instances', 'operations', 'audit', 'users', 'roles', 'user_roles', 'access_keys', 'revoked_tokens', 'network_records', 'templates'] as const) {
     if (await tx.selectFrom(table).select(({ lit }) => lit(1).as('one')).limit(1).executeTakeFirst()) throw new Error(`the database is not empty, it has ${table}: an import needs an empty one, in which no server was started yet`)
   }
   await tx.deleteFrom('settings').execute()

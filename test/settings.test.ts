@@ -278,6 +278,50 @@ describe('settings', { concurrency: false }, () => {
     })
   }
 
+  test('templates are kept by a project, checked, and set what an instance is created with', async () => {
+    const templates = (method: string, path = '', body?: object) => server.dcs(method, `/config-templates${path}`, body)
+    const system = (await templates('GET', '?type=sys&limit=100')).json
+    assert.equal(system.template_num, 14)
+    const [ha7] = (await templates('GET', '?type=sys&engine_version=7.0&cache_mode=ha')).json.templates
+    assert.deepEqual([ha7.name, ha7.engine, ha7.product_type], ['Default-Redis-7.0-ha-generic-DRAM', 'Redis', 'generic'])
+    assert.equal((await templates('GET')).json.error_code, 'DCS.4062')
+    for (const body of [{ name: 'mine' }, { template_id: '99', name: 'mine', params: {} }, { template_id: ha7.template_id, name: 'x', params: {} }, { template_id: ha7.template_id, name: 'mine' }]) assert.equal((await templates('POST', '', body)).json.error_code, 'DCS.4062')
+    assert.equal((await templates('POST', '', { template_id: ha7.template_id, name: 'mine', params: { timeout: '9999' } })).json.error_code, 'DCS.4066')
+    const made = await templates('POST', '', { template_id: ha7.template_id, name: 'mine', description: 'of mine', params: { timeout: '55', appendonly: 'no' } })
+    assert.equal(made.status, 200, made.text)
+    assert.equal((await templates('POST', '', { template_id: ha7.template_id, name: 'mine', params: {} })).json.error_code, 'DCS.4062')
+    const { id } = made.json
+    assert.equal((await templates('PUT', `/${id}`, { params: { timeout: '56' } })).json.result, 'success')
+    const shown = (await templates('GET', `/${id}?type=user`)).json
+    assert.deepEqual([shown.name, shown.type, shown.params[0].param_value], ['mine', 'user', '56'])
+    assert.equal((await templates('GET', '?type=user')).json.templates[0].template_id, id)
+    const instance = await server.createRedis('of-template', { ...ha, template_id: id })
+    await server.running('dcs', instance)
+    assert.deepEqual([await value(instance, 'timeout'), await everywhere(instance, 'timeout'), await everywhere(instance, 'appendonly')], ['56', ['56', '56'], ['no', 'no']])
+    await assert.rejects(server.createRedis('of-other', { template_id: id }), /DCS.4062/)
+    assert.equal((await templates('DELETE', `/${ha7.template_id}`)).json.error_code, 'DCS.4062')
+    assert.equal((await templates('DELETE', `/${id}`)).json.result, 'success')
+    assert.equal((await templates('GET', `/${id}`)).json.error_code, 'DCS.4062')
+  })
+
+  test('a whitelist that lets everybody in is kept; one that would keep somebody out is refused with the reason', async () => {
+    const id = await server.createRedis('listed')
+    await server.running('dcs', id)
+    const whitelist = (method: string, body?: object, path = 'whitelist') => server.dcs(method, `/instance/${id}/${path}`, body)
+    const groups = [{ group_name: 'office', ip_list: ['192.168.0.0/24', '10.0.0.1'] }]
+    assert.deepEqual((await whitelist('GET')).json, { instance_id: id, enable_whitelist: false, whitelist: [], whitelist_ip_limit_num: '20' })
+    const refused = await whitelist('PUT', { enable_whitelist: true, whitelist: groups })
+    assert.deepEqual([refused.status, refused.json.error_code], [400, 'DCS.4027'])
+    assert.match(refused.json.error_msg, /will not pretend/)
+    for (const body of [{}, { enable_whitelist: 'yes', whitelist: [] }, { enable_whitelist: false }, { enable_whitelist: false, whitelist: [{ group_name: 'x', ip_list: ['0.0.0.0/0'] }] }]) assert.equal((await whitelist('PUT', body)).json.error_code, 'DCS.4062')
+    assert.equal((await whitelist('PUT', { enable_whitelist: false, whitelist: groups })).status, 204)
+    await until('everything settled', async () => (await server.call('console', 'GET', '/v1/operations?open=true')).json.operations.length === 0)
+    assert.deepEqual((await whitelist('GET')).json.whitelist, groups)
+    const { json } = await whitelist('PUT', { enable_whitelist: true, whitelist: [] }, 'whitelist-async')
+    await until('the job', async () => (await server.dcs('GET', `/jobs/${json.job_id}`)).json.status === 'SUCCESS')
+    assert.deepEqual([(await whitelist('GET')).json.enable_whitelist, (await whitelist('GET')).json.whitelist], [true, []])
+  })
+
   test('words about an instance change at once, and what is wrong changes nothing', async () => {
     const id = await server.createRedis('worded', ha)
     await server.running('dcs', id)

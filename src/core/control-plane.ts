@@ -8,6 +8,7 @@ import type { Questions, Surveys } from './surveys.ts'
 import type { Backups } from './backups.ts'
 import type { Plan } from './plan.ts'
 import type { Refusal } from './refusal.ts'
+import type { Templates } from './templates.ts'
 import type { Status } from './status.ts'
 import type { LogRequest, NodeReport } from './runtime.ts'
 
@@ -162,6 +163,7 @@ export interface ControlPlane {
   changePassword(wish: PasswordWish): Promise<Answer | PasswordAnswer>
   /** The operation once it has ended, at most this long; null: it goes on. */
   ended(projectId: string, operationId: string, withinMs: number): Promise<Operation | null>
+  readonly templates: Templates
   /** What may be set for such an instance, and what is set; empty where its engine has nothing to set. Pure. */
   parameters(engine: EngineName, of: Pick<Instance, 'version' | 'spec'>): readonly Parameter[]
   /** Asks for the end of an unfinished operation that can be left half done. */

@@ -33,6 +33,7 @@ const allowedIn: Readonly<Record<Exclude<Action, 'create' | 'recover'>, readonly
   check: ['running'],
   accounts: ['running'],
   port: ['running'],
+  whitelist: ['running'],
   backup: ['running'],
   hang_up: ['running'],
   restore: ['running'],

@@ -53,6 +53,7 @@ export const actions: Readonly<Record<Action, ActionRow>> = {
   rescale: { step: configure, bumps: false, deadlineMs: 10 * minute, failures: 10 },
   check: { step: check, bumps: false, deadlineMs: minute, failures: 4 },
   accounts: { step: configure, bumps: false, deadlineMs: 10 * minute, failures: 10 },
+  whitelist: { step: configure, bumps: false, deadlineMs: 10 * minute, failures: 10 },
   port: { step: configure, bumps: false, deadlineMs: 10 * minute, failures: 10 },
   password: { step: configure, bumps: false, deadlineMs: 10 * minute, failures: 10 },
   configure: { step: configure, bumps: false, deadlineMs: 10 * minute, failures: 10 },

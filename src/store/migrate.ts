@@ -17,11 +17,13 @@ import * as auditLists from './migrations/0008-audit-lists.ts'
 import * as people from './migrations/0009-people.ts'
 import * as surveys from './migrations/0010-surveys.ts'
 import * as networks from './migrations/0011-networks.ts'
+import * as templates from './migrations/0012-templates.ts'
 import type { Tables } from './tables.ts'
 
 const migrations: Readonly<Record<string, Migration>> = {
   '0001-first': first, '0002-topologies': topologies, '0003-control-planes': controlPlanes, '0004-audit-function': auditFunction, '0005-pages': pages, '0006-places': places, '0007-backups': backups,
   '0008-audit-lists': auditLists, '0009-people': people, '0010-surveys': surveys, '0011-networks': networks,
+  '0012-templates': templates,
 }
 /** What this release's schema ends with. */
 export const newest = Object.keys(migrations).at(-1)!

@@ -14,6 +14,7 @@ export interface Tables {
   audit: AuditRow
   projects: ProjectRow
   settings: SettingRow
+  templates: TemplateRow
   control_planes: ControlPlaneRow
   users: UserRow
   roles: RoleRow
@@ -67,6 +68,9 @@ export interface SurveyRow {
   status: 'waiting' | 'running' | 'success' | 'failed'; attempts: number; progress: number; cause: string | null; result: string | null
   created_at: number; started_at: number | null; finished_at: number | null; lease_owner: string | null; lease_until: number | null
 }
+
+/** `parameters`: JSON. */
+export interface TemplateRow { id: string; project_id: string; engine: EngineName; name: string; description: string; version: string; topology: string; parameters: string; created_at: number }
 
 export interface ProjectRow { id: string; name: string; domain: string; created_at: number }
 export interface SettingRow { name: string; value: string }

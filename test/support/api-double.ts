@@ -146,6 +146,7 @@ export async function ground(): Promise<Ground> {
     },
     async changePassword(wish) { return plane.change({ ...wish, action: 'password', spec: {}, detail: '' }) },
     async ended() { return null },
+    templates: { async list() { return [] }, async create() { return randomUUID() }, async update() { return false }, async remove() { return false } },
     async update(wish) { wishes.push({ update: wish.name ?? null, ...wish.attributes }); return null },
     parameters: (engine, of) => engines[engine].parameters?.(of) ?? [],
     async prefer(wish) {

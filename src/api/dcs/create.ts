@@ -98,7 +98,6 @@ const refusals: readonly Check[] = [
   (body) => unless(offOrAbsent(body['enable_publicip']), 'DCS.4062', 'enable_publicip', here),
   (body) => unless(isAbsent(body['publicip_id']), 'DCS.4062', 'publicip_id', here),
   (body) => unless(offOrAbsent(body['enable_ssl']), 'DCS.4062', 'enable_ssl', here),
-  (body) => unless(isAbsent(body['template_id']), 'DCS.4062', 'template_id', here),
   (body) => unless(isAbsent(body['access_user']), 'DCS.4844'),
   (body) => {
     const param = body['spec_param']

@@ -5,6 +5,7 @@ import { zonesOf } from './catalogue.ts'
 import { fromV1, readCreate } from './create.ts'
 import { isRefused, refused, type Refused } from './errors.ts'
 import { readList, readListV1 } from './queries.ts'
+import { fromTemplate } from './templates.ts'
 import { detail, listItem } from './translate.ts'
 import { detailV1, listItemV1 } from './v1.ts'
 import { noContent, ok, type Call, type Caller, type Reply } from '../http.ts'
@@ -38,7 +39,8 @@ async function create(plane: ControlPlane, call: Call, caller: Caller, site: Sit
   const body = bodyOf(call)
   if (isRefused(body)) return body
   const v1 = isV1(call)
-  const wish = readCreate(v1 ? fromV1(body as Body, zonesOf(site)) : body as Body, caller, v1)
+  const plain = readCreate(v1 ? fromV1(body as Body, zonesOf(site)) : body as Body, caller, v1)
+  const wish = isRefused(plain) ? plain : await fromTemplate(plane, body as Body, plain)
   if (isRefused(wish)) return wish
   const views = await plane.create(wish)
   if ('kind' in views) return refused(uncreated[views.kind], views.kind === 'address' ? 'private_ip' : undefined, views.reason)

@@ -73,6 +73,16 @@ export function readParameters(value: unknown, offered: readonly Parameter[]): R
   return chosen
 }
 
+/** The `params` of a template: values by name. */
+export function readParams(value: unknown, offered: readonly Parameter[]): Readonly<Record<string, string>> | Refused {
+  if (!isObject(value) || Object.keys(value).length > 100) return refused('DCS.4062', 'params')
+  for (const [name, wanted] of Object.entries(value)) {
+    const problem = typeof wanted === 'string' ? unfit(name, wanted, offered) : refused('DCS.4066', name.slice(0, 64))
+    if (problem) return problem
+  }
+  return value as Readonly<Record<string, string>>
+}
+
 function unfit(name: string, value: string, offered: readonly Parameter[]): Refused | null {
   if (gone.includes(name)) return refused('DCS.4066', name, 'the Redis that runs keeps lists in one form and knows no such limit')
   const parameter = rows[name] ? offered.find((one) => one.name === name) : undefined

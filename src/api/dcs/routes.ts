@@ -8,6 +8,8 @@ import { logFileRows, sessionRows } from './sessions.ts'
 import { webCliRows } from './webcli.ts'
 import { accountRows } from './accounts.ts'
 import { surveyRows } from './surveys.ts'
+import { whitelistRows } from './whitelist.ts'
+import { templateRows } from './templates.ts'
 import { updateRows } from './update.ts'
 import { topologyRows } from './topology.ts'
 import { catalogueRows, flavorRows } from './catalogue.ts'
@@ -35,6 +37,8 @@ export const dcsRows: readonly Row[] = [
   ...configRows,
   ...passwordRows,
   ...updateRows,
+  ...templateRows,
+  ...whitelistRows,
   ...taskRows,
   ...projectRows,
   ...releaseRows,
