@@ -20,11 +20,9 @@ after(async () => {
 
 /** Not merged yet. */
 const awaited: readonly string[] = `
-  create_acl_account create_custom_template create_offline_key_analysis delete_acl_account delete_config_template delete_offline_key_analysis_task
-  download_ssl_cert execute_command_mobilization list_acl_accounts list_config_templates list_offline_key_analysis_task login_web_cli
-  logoff_web_cli reset_acl_account_pass_word show_config_template show_instance_ssl_detail show_ip_whitelist show_offline_key_analysis_task
-  update_acl_account update_acl_account_pass_word update_acl_account_remark update_config_template update_instance update_ip_whitelist
-  update_ip_whitelist_async update_ssl_switch
+  create_custom_template create_offline_key_analysis delete_config_template delete_offline_key_analysis_task download_ssl_cert list_config_templates
+  list_offline_key_analysis_task show_config_template show_instance_ssl_detail show_ip_whitelist show_offline_key_analysis_task update_config_template
+  update_ip_whitelist update_ip_whitelist_async update_ssl_switch
 `.trim().split(/\s+/)
 
 const good = (answer: SdkAnswer, status: number): any => { assert.equal(answer.status, status, JSON.stringify(answer)); return answer.body }
@@ -32,7 +30,7 @@ const shown = async (id: string): Promise<any> => good(await sdk.call('show_inst
 const running = (id: string): Promise<any> => until('RUNNING', async () => { const one = await shown(id); return one.status === 'RUNNING' && one })
 const order = (name: string, more: object) => sdk.call('create_instance', { body: { name, engine: 'Redis', engine_version: '7.0', capacity: 0.125, az_codes: ['eu-de-01'], vpc_id: randomUUID(), subnet_id: randomUUID(), password, ...more } })
 
-test('one life: create, list, show, restart, soft_restart, flush, delete, with the data looked at from outside', async () => {
+test('one life: create, list, show, restart, rename, soft_restart, flush, delete, with the data looked at from outside', async () => {
   const { instances: [made] } = good(await order('sdk-life', { spec_code: 'redis.ha.xu1.tiny.r2.128', tags: [{ key: 'k', value: 'v' }] }), 200)
   const id = made.instance_id
   const instance = await running(id)
@@ -51,6 +49,8 @@ test('one life: create, list, show, restart, soft_restart, flush, delete, with t
   await running(id)
   assert.equal(await redis.dbsize(), 0)
   redis.disconnect()
+  good(await sdk.call('update_instance', { instance_id: id, body: { name: 'sdk-renamed', description: 'by the SDK' } }), 204)
+  assert.deepEqual([(await running(id)).name, (await shown(id)).description], ['sdk-renamed', 'by the SDK'])
   good(await sdk.call('delete_single_instance', { instance_id: id }), 204)
   const gone = await sdk.call('show_instance', { instance_id: id })
   assert.deepEqual([gone.status, gone.code], [404, 'DCS.3022'])
