@@ -103,6 +103,11 @@ test('flavors: exact filters; what is listed can be ordered', async () => {
   assert.ok((await flavors('cache_mode=cluster&engine=Redis&engine_version=7.0&cpu_type=x86_64&capacity=4')).every((row: any) => row.cache_mode === 'cluster' && row.capacity[0] === '4'))
   assert.deepEqual((await flavors('engine_version=3.0')).map((row: any) => [row.spec_code, row.pricing_type, row.capacity.length]), [['dcs.single_node', 'tier', 6], ['dcs.master_standby', 'tier', 6]])
   assert.equal((await flavors('cpu_type=aarch64')).length, 0)
+  // What an instance of two nodes and 128 MB can become: more or fewer nodes, or more or less memory, one at a time.
+  const codes = (await flavors(`instance_id=${g.seed('redis', { replicas: 2 })}`)).map((row: any) => row.spec_code)
+  assert.deepEqual(['redis.ha.xu1.tiny.r3.128', 'redis.ha.xu1.tiny.r2.256', 'redis.ha.xu1.large.r2.64'].filter((code) => !codes.includes(code)), [])
+  assert.deepEqual(codes.filter((code: string) => /single|cluster|r2\.128$|r3\.256/.test(code)), [])
+  refusedAs(await send('GET', `/v2/${projectId}/flavors?instance_id=${randomUUID()}`), 404, 'DCS.3022')
   for (const { spec_code, capacity, engine_version } of await flavors('')) {
     for (const size of capacity) assert.equal((await send('POST', v2, wish({ spec_code, capacity: Number(size), engine_version: engine_version.split(';').at(-1) }))).status, 200, spec_code)
   }

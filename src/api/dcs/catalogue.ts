@@ -1,7 +1,10 @@
 /** What can be ordered, and where and when: flavors and products, zones, maintenance windows. */
 import { dcsFlavors, type DcsFlavor } from './flavors.ts'
-import { ok, type Call, type Reply } from '../http.ts'
-import type { FreeRow, Row, Site } from './call.ts'
+import { instanceOf, type FreeRow, type Row, type Site } from './call.ts'
+import { isRefused, type Refused } from './errors.ts'
+import { reachable } from './resize.ts'
+import { ok, type Call, type Caller, type Reply } from '../http.ts'
+import type { ControlPlane } from '../../core/control-plane.ts'
 
 export const catalogueRows: readonly FreeRow[] = [
   ['GET', '/v2/available-zones', 'user', (_call, site) => listZones(site)],
@@ -12,7 +15,7 @@ export const catalogueRows: readonly FreeRow[] = [
 ]
 
 export const flavorRows: readonly Row[] = [
-  ['GET', '/v2/:project_id/flavors', 'dcs:instance:list', (_plane, call, _caller, site) => listFlavors(call, site)],
+  ['GET', '/v2/:project_id/flavors', 'dcs:instance:list', listFlavors],
 ]
 
 /** Names, by which a customer says how nodes should be spread: the clouds have three. */
@@ -47,9 +50,14 @@ const filters: Readonly<Record<string, Filter>> = {
   capacity: (offer, value) => offer.some(({ capacity }) => capacity === Number(value)),
 }
 
-function listFlavors({ query }: Call, site: Site): Reply {
+/** With `instance_id`, those that this instance can become. */
+async function listFlavors(plane: ControlPlane, call: Call, caller: Caller, site: Site): Promise<Reply | Refused> {
+  const { query } = call
+  const id = query.get('instance_id')
+  const view = id ? await instanceOf(plane, { ...call, params: { ...call.params, instance_id: id } }, caller) : null
+  if (isRefused(view)) return view
   const wanted = Object.entries(filters).flatMap(([name, fits]) => query.get(name) ? [(offer: readonly DcsFlavor[]) => fits(offer, query.get(name)!)] : [])
-  return ok({ flavors: offers.filter((offer) => wanted.every((fits) => fits(offer))).map((offer) => flavorItem(offer, site)) })
+  return ok({ flavors: (view ? offers.map((offer) => offer.filter((flavor) => reachable(flavor, view))).filter((offer) => offer.length > 0) : offers).filter((offer) => wanted.every((fits) => fits(offer))).map((offer) => flavorItem(offer, site)) })
 }
 
 /** As an instance of it will really be; bandwidth is not among these, for none is set aside or held down here. */

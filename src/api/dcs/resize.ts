@@ -1,5 +1,5 @@
 /** More or fewer nodes: POST …/resize, and its older twin …/extend. */
-import { bodyOf, dryRunOf, idOf, instanceOf, type Row } from './call.ts'
+import { bodyOf, declines, dryRunOf, idOf, instanceOf, type Row } from './call.ts'
 import { dcsFlavors, mostReplicas, unsoldReason, type DcsFlavor } from './flavors.ts'
 import { isRefused, refused, type Refused } from './errors.ts'
 import { nodeId } from './nodes.ts'
@@ -16,7 +16,7 @@ export const resizeRows: readonly Row[] = [
   ['POST', '/v2/:project_id/instances/:instance_id/resize', 'dcs:instance:scale', resize],
   ['POST', '/v1.0/:project_id/instances/:instance_id/extend', 'dcs:instance:scale', extend],
   ['POST', '/v2/:project_id/instances/:instance_id/resize/check-job', 'dcs:instance:scale', checkResize],
-  ['POST', '/v2/:project_id/orders/instances/:instance_id/resize', 'dcs:instance:scale', orderResize],
+  ['POST', '/v2/:project_id/orders/instances/:instance_id/resize', 'dcs:instance:scale', declines('DCS.4102', 'no instance here is prepaid, so there is nothing to order: resize it with POST …/resize')],
   ['GET', '/v2/:project_id/instances/:instance_id/operations', 'dcs:instance:get', listOperations],
 ]
 
@@ -81,12 +81,6 @@ async function checkResize(plane: ControlPlane, call: Call, caller: Caller): Pro
   const answer = await plane.change({ caller, engine: 'redis', id, action: 'check', spec: {}, detail: String((body as Body)['spec_code']), memo: { memoryBytes, shards } })
   if ('refusal' in answer) return refused(refusalCode('resize', answer.refusal))
   return ok({ job_id: 'operation' in answer ? answer.operation.id : null })
-}
-
-/** Prepaid instances have orders, and there are none. */
-async function orderResize(plane: ControlPlane, call: Call, caller: Caller): Promise<Reply | Refused> {
-  const view = await instanceOf(plane, call, caller)
-  return isRefused(view) ? view : refused('DCS.4102', undefined, 'no instance here is prepaid, so there is nothing to order: resize it with POST …/resize')
 }
 
 /** Whether an operation could begin now. */
@@ -159,6 +153,13 @@ function readChange(body: Body, view: View, handOver: boolean): Pick<ResizeWish,
   if (flavor.replicas >= spec.replicas) return refused('DCS.4927', undefined, `the instance has ${spec.replicas} replicas`)
   const leaving = spec.topology === 'cluster' ? lastReplicas(flavor, view) : oneReplica(body, flavor, view, handOver)
   return isRefused(leaving) ? leaving : unfit(leaving, view) ?? { ...numbers, leaving: leaving.map((node) => node.id) }
+}
+
+/** Whether some resize leads from what the instance is to this flavor. */
+export function reachable(flavor: DcsFlavor, { instance: { spec, version, attributes } }: View): boolean {
+  if (flavor.topology !== spec.topology || !flavor.versions.includes(version)) return false
+  if (flavor.capacity === attributes['capacity']) return flavor.replicas !== spec.replicas
+  return flavor.replicas === spec.replicas && flavor.shards >= spec.shards
 }
 
 function moreShards(flavor: DcsFlavor, { instance: { spec } }: View): ReturnType<typeof readChange> {

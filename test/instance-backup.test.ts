@@ -1,0 +1,225 @@
+/** Backups of real instances that serve meanwhile, and what becomes of the data when one is loaded. */
+import assert from 'node:assert/strict'
+import { createHash } from 'node:crypto'
+import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { after, before, test } from 'node:test'
+import Sqlite from 'better-sqlite3'
+import { flavor } from './crash/ha-ground.ts'
+import { dueTime } from '../src/calendar.ts'
+import { clusterClient, clusterNodes, smallCluster, tell } from './support/cluster.ts'
+import { client, makeServer, nodePid, sleep, until, type Answer, type Server } from './support/server.ts'
+
+let server: Server
+let id: string
+before(async () => {
+  server = await makeServer()
+  await server.start()
+  id = await server.createRedis('copied', flavor(2))
+  await server.running('dcs', id)
+})
+after(async () => { await server.destroy() })
+
+const path = (more = '', of = id): string => `/instances/${of}${more}`
+
+async function backUp(body: object, of = id): Promise<any> {
+  const answer = await server.dcs('POST', path('/backups', of), body)
+  assert.equal(answer.status, 200, answer.text)
+  return ended(answer.json.backup_id, of)
+}
+
+/** The record once nothing is open any more. */
+async function ended(backupId: string, of = id): Promise<any> {
+  return until('the backup to end', async () => {
+    const found = (await server.dcs('GET', path('/backups', of))).json.backup_record_response.find((one: any) => one.backup_id === backupId)
+    return found && found.status !== 'backuping' && found
+  })
+}
+
+async function restored(backupId: string, of = id): Promise<any> {
+  const answer = await server.dcs('POST', path('/restores', of), { backup_id: backupId, remark: 'back' })
+  assert.equal(answer.status, 200, answer.text)
+  assert.equal((await server.dcs('GET', path('', of))).json.status, 'RESTORING')
+  return until('the restore to end', async () => {
+    const [last] = (await server.dcs('GET', path('/restores', of))).json.restore_record_response
+    return last.restore_id === answer.json.restore_id && last.status !== 'restoring' && last
+  }, 60_000)
+}
+
+const code = (answer: Answer): string => `${answer.status} ${answer.json?.error_code ?? answer.json?.error?.code}`
+
+test('a backup is whole files of a running instance, and a restore brings exactly those back on every node', async () => {
+  const instance = await server.running('dcs', id)
+  const redis = client(instance)
+  await redis.set('kept', 'then')
+  await redis.select(3)
+  await redis.hset('hash', { a: '1', b: '2' })
+  await redis.select(0)
+  const pids = [nodePid(server.home, id, 0), nodePid(server.home, id, 1)]
+  // A replica keeps the dump that it got from its master at first.
+  const onDisk = (): string[] => [0, 1].flatMap((n) => readdirSync(join(server.home, 'nodes', `${id}-${n}`, 'data')))
+  const before = onDisk()
+  const rdb = await backUp({ remark: 'before', backup_format: 'rdb' })
+  const aof = await backUp({ backup_format: 'aof' })
+  assert.deepEqual([rdb.status, rdb.backup_type, rdb.backup_format, rdb.remark, rdb.is_support_restore, rdb.progress, aof.status, aof.backup_format], ['succeed', 'manual', 'rdb', 'before', 'TRUE', '100.00', 'succeed', 'aof'])
+  assert.match(rdb.backup_name, /^backup_\d{14}$/)
+  assert.deepEqual([nodePid(server.home, id, 0), nodePid(server.home, id, 1)], pids, 'nothing was stopped')
+  assert.deepEqual(onDisk(), before, 'the nodes have no file of it')
+
+  const folder = join(server.home, 'backups', id, rdb.backup_id)
+  assert.equal(statSync(join(folder, 'shard-0.rdb')).mode & 0o777, 0o600)
+  const bytes = readFileSync(join(folder, 'shard-0.rdb'))
+  assert.deepEqual([bytes.length, bytes.subarray(0, 5).toString()], [rdb.size, 'REDIS'])
+
+  for (const backup of [rdb, aof]) {
+    await redis.set('kept', 'later')
+    await redis.set('new', 'yes')
+    const done = await restored(backup.backup_id)
+    assert.deepEqual([done.status, done.restore_remark, done.backup_name], ['succeed', 'back', backup.backup_name])
+    const now = client(await server.running('dcs', id))
+    assert.deepEqual([await now.get('kept'), await now.get('new')], ['then', null])
+    await now.select(3)
+    assert.deepEqual(await now.hgetall('hash'), { a: '1', b: '2' })
+    assert.equal(await now.dbsize(), 1)
+    now.disconnect()
+  }
+  for (const n of [0, 1]) {
+    // Each has one folder of data, and in it an append-only file of its own.
+    const names = readdirSync(join(server.home, 'nodes', `${id}-${n}`)).filter((name) => name.startsWith('data-'))
+    assert.equal(names.length, 1)
+    assert.ok(!existsSync(join(server.home, 'nodes', `${id}-${n}`, 'data/appendonlydir')))
+  }
+  // What was restored is on the disk as everything else is.
+  await redis.set('after', 'restore')
+  assert.equal((await server.dcs('PUT', '/instances/status', { action: 'restart', instances: [id] })).status, 200)
+  await server.running('dcs', id)
+  const again = client(instance)
+  assert.deepEqual([await again.get('kept'), await again.get('after')], ['then', 'restore'])
+  again.disconnect()
+  redis.disconnect()
+})
+
+test('files are downloaded by links that are signed and end', async () => {
+  const { json } = await server.dcs('GET', path('/backups?limit=1'))
+  assert.equal(json.total_num, 2)
+  const [{ backup_id, size }] = json.backup_record_response
+  const { json: given } = await server.dcs('POST', path(`/backups/${backup_id}/links`), { expiration: 300 })
+  const [{ link, file_name }] = given.links
+  assert.equal(file_name, 'shard-0.aof')
+  const whole = Buffer.from(await (await fetch(link)).arrayBuffer())
+  assert.equal(whole.length, size)
+  const part = await fetch(link, { headers: { range: 'bytes=1-4' } })
+  assert.deepEqual([part.status, await part.text(), part.headers.get('content-range')], [206, 'EDIS', `bytes 1-4/${size}`])
+  assert.equal((await fetch(link, { headers: { range: `bytes=${size}-` } })).status, 416)
+  assert.equal((await fetch(link.replace(/expires=\d/, 'expires=9'))).status, 401)
+  assert.equal((await fetch(link.replace('shard-0', 'shard-1'))).status, 401)
+  for (const expiration of [299, 86_401, undefined, 'x']) assert.equal(code(await server.dcs('POST', path(`/backups/${backup_id}/links`), { expiration })), '400 DCS.4062')
+})
+
+test('a damaged file leaves the instance as it is, and one that cannot be loaded is given back', async () => {
+  const { backup_id } = await backUp({})
+  const file = join(server.home, 'backups', id, backup_id, 'shard-0.rdb')
+  const good = readFileSync(file)
+  const redis = client(await server.running('dcs', id))
+  await redis.set('kept', 'as it was')
+  const pid = nodePid(server.home, id, 0)
+  const bad = Buffer.from(good)
+  bad[bad.length - 12]! ^= 0xff
+  writeFileSync(file, bad)
+  const refused = await restored(backup_id)
+  assert.equal(refused.status, 'failed')
+  assert.match(refused.error_msg, /checksum/)
+  assert.equal(nodePid(server.home, id, 0), pid, 'nothing was stopped for a file that is known to be damaged')
+  assert.equal((await server.dcs('GET', path(''))).json.status, 'RUNNING')
+  assert.equal(await redis.get('kept'), 'as it was')
+  redis.disconnect()
+  // One that is as recorded and that no server takes, as if it had been written badly in the first place: found out after every node has stopped.
+  await server.end('SIGTERM')
+  const rows = new Sqlite(join(server.home, 'sluice.db'))
+  rows.prepare("update backups set files = json_set(files, '$[0].sum', ?) where id = ?").run(createHash('sha256').update(bad).digest('hex'), backup_id)
+  rows.close()
+  await server.start()
+  const returned = await restored(backup_id)
+  assert.equal(returned.status, 'failed')
+  assert.match(returned.error_msg, /has its old data again.*ended right after each of 3 starts/s)
+  assert.notEqual(nodePid(server.home, id, 0), pid)
+  assert.equal((await server.dcs('GET', path(''))).json.status, 'RUNNING')
+  const again = client(await server.running('dcs', id))
+  assert.equal(await again.get('kept'), 'as it was')
+  again.disconnect()
+  writeFileSync(file, good)
+  assert.equal((await server.dcs('DELETE', path(`/backups/${backup_id}`))).status, 204)
+  assert.ok(!existsSync(file))
+  assert.equal(code(await server.dcs('DELETE', path(`/backups/${backup_id}`))), '400 DCS.4062')
+  assert.equal(code(await server.dcs('POST', path('/restores'), { backup_id })), '400 DCS.4087')
+})
+
+test('a policy makes one backup for each of its hours, and old ones go but for the last', async () => {
+  const now = new Date()
+  const hour = (n: number): string => `${String(n % 24).padStart(2, '0')}:00`
+  const policy = { backup_type: 'auto', save_days: 1, periodical_backup_plan: { backup_at: [1, 2, 3, 4, 5, 6, 7], period_type: 'weekly', begin_at: `${hour(now.getUTCHours())}-${hour(now.getUTCHours() + 1)}` } }
+  const planned = await server.createRedis('planned', { ...flavor(2), instance_backup_policy: policy })
+  await server.running('dcs', planned)
+  const [made] = await until('the scheduled backup', async () => {
+    const list = (await server.dcs('GET', path('/backups', planned))).json.backup_record_response
+    return list[0]?.status === 'succeed' && list
+  })
+  assert.deepEqual([made.backup_type, made.backup_format], ['auto', 'rdb'])
+  // A manual one in between changes nothing about the hour, and a look at the calendar neither.
+  await backUp({}, planned)
+  await sleep(6000)
+  assert.equal((await server.dcs('GET', path('/backups', planned))).json.total_num, 2)
+  const folder = join(server.home, 'backups', planned)
+  assert.equal(readdirSync(folder).length, 2)
+  assert.equal((await server.dcs('DELETE', path('', planned))).status, 204)
+  await until('its backups to go', () => !existsSync(folder))
+})
+
+test('the hour of a plan is found, also when it is over and something failed', () => {
+  const monday = { days: [1], hour: 23, offset: null }
+  const at = (text: string): unknown => dueTime(monday, Date.parse(text))
+  const due = Date.parse('2026-11-23T23:00:00Z')
+  assert.deepEqual([at('2026-11-23T22:59:59Z'), at('2026-11-23T23:00:00Z'), at('2026-11-23T23:59:59Z'), at('2026-11-24T00:00:00Z'), at('2026-11-24T03:10:00Z'), at('2026-11-24T04:00:00Z'), at('2026-11-24T23:10:00Z')],
+    [null, { at: due, late: false }, { at: due, late: false }, { at: due, late: true }, { at: due, late: true }, null, null])
+})
+
+test('what is busy with a copy says so, and a restart takes its place', async () => {
+  const single = await server.createRedis('alone')
+  await server.running('dcs', single)
+  assert.equal(code(await server.dcs('POST', path('/backups', single), {})), '400 DCS.4095')
+  assert.equal(code(await server.call('dcs', 'POST', `/v1.0/${server.project}/instances/${single}/backups`, {})), '400 111400095')
+  assert.equal(code(await server.dcs('POST', path('/backups'), { remark: 'x'.repeat(129) })), '400 DCS.4098')
+  assert.equal(code(await server.dcs('POST', path('/backups'), { backup_format: 'zip' })), '400 DCS.4062')
+  assert.equal(code(await server.dcs('POST', path('/restores'), { backup_id: single })), '400 DCS.4087')
+  // So much that it takes a while.
+  const redis = client(await server.running('dcs', id))
+  await redis.eval("for i = 1, 40 do redis.call('SET', 'big:' .. i, string.rep(tostring(i), 500000)) end", 0)
+  redis.disconnect()
+  const stop = (await server.dcs('POST', path('/backups'), {})).json.backup_id
+  const [detail, rival, restart] = await Promise.all([server.dcs('GET', path()), server.dcs('POST', path('/backups'), {}), server.dcs('PUT', '/instances/status', { action: 'restart', instances: [id] })])
+  assert.deepEqual([detail.json.status, detail.json.task, code(rival), restart.status], ['RUNNING', 'BACKUPING', '400 DCS.4096', 200])
+  const broken = await ended(stop)
+  assert.deepEqual([broken.status, broken.is_support_restore], ['failed', 'FALSE'])
+  await server.running('dcs', id)
+})
+
+test('each shard of a cluster gets back what it had', async () => {
+  const sharded = await server.createRedis('sharded', smallCluster)
+  const instance = await server.running('dcs', sharded)
+  const cluster = clusterClient(instance)
+  const keys = Array.from({ length: 60 }, (_, n) => `key:${n}`)
+  for (const key of keys) await cluster.set(key, 'then')
+  const made = await backUp({}, sharded)
+  assert.equal(made.status, 'succeed', made.error_msg)
+  assert.deepEqual(readdirSync(join(server.home, 'backups', sharded, made.backup_id)).toSorted(), ['shard-0.rdb', 'shard-1.rdb', 'shard-2.rdb'])
+  for (const key of keys) await cluster.set(key, 'later')
+  await cluster.set('new', 'yes')
+  const done = await restored(made.backup_id, sharded)
+  assert.equal(done.status, 'succeed', done.error_msg)
+  for (const key of keys) assert.equal(await cluster.get(key), 'then')
+  assert.equal(await cluster.get('new'), null)
+  cluster.disconnect()
+  const sizes = await Promise.all((await clusterNodes(server, sharded)).map((node) => tell<number>(node, 'DBSIZE')))
+  assert.equal(sizes.reduce((sum, size) => sum + size, 0), 2 * keys.length, 'masters and replicas alike')
+  await server.dcs('DELETE', path('', sharded))
+})
