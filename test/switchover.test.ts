@@ -1,9 +1,16 @@
 /** A node of the caller's choice becomes master of its shard, on a real pair and a real cluster; and what is shown of their nodes. */
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { after, before, test } from 'node:test'
 import { client, makeServer, until, type Server } from './support/server.ts'
-import { clusterClient, smallCluster } from './support/cluster.ts'
+import { clusterClient, clusterNodes, smallCluster } from './support/cluster.ts'
+import { fenced } from '../src/core/fence.ts'
+import { readSecrets } from '../src/secrets.ts'
+import { keysOf, moveSlots, ownedOf, setSlots, type Head } from '../src/engines/redis/cluster-move.ts'
+import { byShard, lookAtCluster, ownerOf, shardsOf } from '../src/engines/redis/cluster-views.ts'
+import { closeAll } from '../src/engines/redis/seen.ts'
+import type { Ground } from '../src/engines/redis/topology.ts'
 
 let server: Server
 let trio: any
@@ -66,6 +73,32 @@ test('a replica of one shard takes its slots over while clients write, and the o
   cluster.disconnect()
   // What no node is named for is refused as before.
   refused(await server.dcs('POST', `/instances/${ring}/swap`), 400, 'DCS.4855')
+})
+
+test('who has lost its lease in the middle of a move sends no key any more: by now another one may have finished it, and clients write to the target', async () => {
+  const cluster = clusterClient(await server.running('dcs', ring))
+  await cluster.set('moved', 'yes')
+  const slot = await cluster.cluster('KEYSLOT', 'moved')
+  cluster.disconnect()
+  const account = readSecrets(server.home, null).derive(`redis account ${ring}`).toString('base64url')
+  const all = (await clusterNodes(server, ring)).map(({ id, ordinal, address, port, pid }) => ({ id, ordinal, address, ports: { service: port, bus: port + 10_000 }, pid }))
+  const ground = {
+    nodes: all, states: all.map(({ id, pid }) => ({ id, phase: 'running', identity: { pid, startedAt: 0 } })),
+    reach: ({ address, ports }: any, { identity }: any) => ({ doors: [{ address, port: ports.service }], identity, password: account }),
+  } as unknown as Ground
+  const views = await lookAtCluster(ground)
+  let lost = false
+  const lose = (name: unknown): void => { lost ||= name === 'engine.importing' }
+  subscribe('sluice:checkpoint', lose)
+  try {
+    const heads = byShard(views, shardsOf({ grants: {}, spec: { replicas: 2 } as never }, ground.nodes)).map(([shard, members]): Head => { const view = ownerOf(members)!; return { shard, view, id: view.me!.id, members } })
+    const from = heads.find((head) => ownedOf(head, [slot], true).length > 0)!
+    const to = heads.find((head) => head !== from)!
+    await assert.rejects(fenced(() => { if (lost) throw new Error('no longer ours') }, () => moveSlots(heads, [slot], from, to)), /no longer ours/)
+    const there = await keysOf(to.view, [slot])
+    await setSlots(to, [slot], 'STABLE')
+    assert.equal(there, 0)
+  } finally { unsubscribe('sluice:checkpoint', lose); closeAll(views) }
 })
 
 test('shards, deletable replicas and monitored nodes are those that run', async () => {

@@ -13,6 +13,7 @@
 import { createHash } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { checkpoint } from '../../core/checkpoint.ts'
+import { fence } from '../../core/fence.ts'
 import { all, readInfo } from './client.ts'
 import { busPort, readPeers, slotCount, type ClusterView } from './cluster-views.ts'
 
@@ -188,6 +189,7 @@ async function keysIn(redis: Redis, slots: readonly number[]): Promise<Buffer[]>
 /** Like `all`, for bytes. */
 async function each(redis: Redis, commands: readonly (readonly (string | number | Buffer)[])[]): Promise<unknown[]> {
   if (commands.length === 0) return []
+  fence()
   const pipeline = redis.pipeline()
   for (const [name, ...args] of commands) pipeline.callBuffer(String(name), ...args)
   return ((await pipeline.exec()) ?? []).map(([error, answer]) => { if (error) throw error; return answer })

@@ -9,15 +9,13 @@ import { all, readInfo } from './client.ts'
 import { answering, judgeCluster } from './cluster-judge.ts'
 import { beforePromotion, claimGiven, finishGiven, fitMemory, spread, uneven, type Shards } from './cluster-reshard.ts'
 import { busPort, byShard, copied, headOf, isFed, isOwner, lookAtCluster, masterGrant, ownerOf, placeOf, shardGrant, shardsOf, slotCount, type ClusterView } from './cluster-views.ts'
-import { closeAll, isLinked } from './seen.ts'
+import { closeAll, isLinked, wasLinked } from './seen.ts'
 import { takeSlots } from './cluster-takeover.ts'
 import { endHung, hangsAfterMs } from './hung.ts'
 import type { NodeHealth } from '../../core/engine.ts'
 import type { Ground } from './topology.ts'
 import type { Grants } from '../../core/instance.ts'
 
-/** A replica that lost its master longer ago than this may lack what the master was told later. Its master comes back in place instead, with all of it. */
-const linkDownAtMostS = 10
 /** A promotion that a frozen replica finds in its socket after this is refused: its master may serve again by then. Less than a session waits for an answer. */
 const promoteWithinMs = 1000
 /** Between the first doubt about a master and the election of a replica Redis itself waits 500 ms: so fresh must a look be, and so quick a promotion, to need no vote. */
@@ -124,7 +122,7 @@ async function takeOver(ground: Ground, views: readonly ClusterView[], lookedAt:
 /** Who has the most of the dead master's data; nobody who was still copying when it died. `ending`: the master that will be dead. */
 function successor(members: readonly ClusterView[], replid: string | undefined, ending?: ClusterView): ClusterView | undefined {
   return members.filter((view) => view.me && view.me.master !== null && replid !== undefined && [view.info('master_replid'), view.info('master_replid2')].includes(replid)
-    && (view.info('master_link_status') === 'up' || Number(view.info('master_link_down_since_seconds') ?? Infinity) <= linkDownAtMostS && view.info('master_link_down_since_seconds') !== '-1')
+    && wasLinked(view)
     && masterOf(view, ending ? [ending] : members.filter((one) => !one.running)) !== undefined,
   ).toSorted((a, b) => copied(b) - copied(a) || a.node.ordinal - b.node.ordinal)[0]
 }

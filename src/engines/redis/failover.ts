@@ -5,12 +5,13 @@
  */
 import { checkpoint } from '../../core/checkpoint.ts'
 import { TerminalError } from '../../core/operation.ts'
-import { account, all } from './client.ts'
+import { all } from './client.ts'
 import { handOver } from './handover.ts'
 import { endHung, hangsAfterMs, hangsAloneAfterMs } from './hung.ts'
-import { appends, copyFrom, descendsFrom, holds, isForked, isMaster, judge, lookAgain, lookAtAll, offsetOf, reaches, type NodeView } from './views.ts'
-import { closeAll, isLinked } from './seen.ts'
+import { appends, copyFrom, descendsFrom, holds, isForked, isMaster, isReadOnly, judge, lookAgain, lookAtAll, offsetOf, reaches, type NodeView } from './views.ts'
+import { closeAll, isLinked, wasLinked } from './seen.ts'
 import { occupy, vacateDoor } from './doors.ts'
+import { obeying } from './replication.ts'
 import { appendAgain, cool, isComplete, isWritten, prepareStop, warmGrant } from './warm.ts'
 import type { Grants, NodeRecord } from '../../core/instance.ts'
 import type { NodeHealth } from '../../core/engine.ts'
@@ -18,6 +19,9 @@ import type { Ground } from './topology.ts'
 
 /** A link that is still up then leads to somebody else, who lives. */
 const readsWithinMs = 200
+
+/** So often in a row, each time three starts, a master may die before one is preferred that lacks some of its data. */
+const crashesToDespair = 3
 
 /** By which a replica's priority is kept among the grants; 0: never a master, 100 unless said. */
 export const priorityGrant = (nodeId: string): string => `priority ${nodeId}`
@@ -81,7 +85,7 @@ async function arrangeRoles(ground: Ground, views: readonly NodeView[]): Promise
   }
   if (!master.running && ground.instance.readyAt !== null) {
     await readToTheEnd(views)
-    const next = successor(ground, views, grants)
+    const next = heir(ground, views, grants)
     if (!next) return { ok: false, reason: `the master, node ${master.node.ordinal}, does not run, and no replica has all of its data` }
     // Durable first: whoever comes after us must not think that the dead one is still to be waited for.
     await record(withMaster(grants, next))
@@ -93,7 +97,7 @@ async function arrangeRoles(ground: Ground, views: readonly NodeView[]): Promise
     master = better
   }
   const hung = await endHung(ground, views, (view) => {
-    const needed = view.node.id === grants['master'] && !successor(ground, views.filter((other) => other !== view), grants)
+    const needed = view.node.id === grants['master'] && !heir(ground, views.filter((other) => other !== view), grants)
     return !needed ? hangsAfterMs : ground.instance.spec.parameters['appendonly'] === 'no' ? Infinity : hangsAloneAfterMs
   })
   if (hung) return { ok: false, reason: hung }
@@ -154,6 +158,15 @@ function reconsider(ground: Ground, views: readonly NodeView[], grants: Grants, 
   return next && next !== granted && (isMaster(next) || offsetOf(next) > offsetOf(granted)) ? next : null
 }
 
+/**
+ * Who takes over from a dead master that could come back with all that it had: only who heard it until the end, not who had
+ * lost it, was about to copy everything anew, or has never heard it. One that has no file, or keeps dying, is not waited for.
+ */
+function heir(ground: Ground, views: readonly NodeView[], grants: Grants): NodeView | undefined {
+  const comesBack = appends(ground.instance.spec) && ground.instance.crashes < crashesToDespair
+  return successor(ground, views.filter((view) => !comesBack || isMaster(view) || wasLinked(view)), grants)
+}
+
 /** Who has the most of a dead master's data; nobody who was still copying when it died, or had only what its dump had. */
 function successor(ground: Ground, views: readonly NodeView[], grants: Grants): NodeView | undefined {
   return views
@@ -166,8 +179,14 @@ function priority({ node }: NodeView, grants: Grants): number { return Number(gr
 /** Makes a node a replica of the master, if it is not. */
 async function follow(ground: Ground, view: NodeView, master: NodeView): Promise<void> {
   const { address, port } = copyFrom(ground, master)
-  if (view.info('role') === 'slave' && view.info('master_host') === address && view.info('master_port') === String(port)) return
-  await all(view.session!.redis, [['CONFIG', 'SET', 'masteruser', account], ['CONFIG', 'SET', 'masterauth', ground.password], ['REPLICAOF', address, port]])
+  const follows = view.info('role') === 'slave' && view.info('master_host') === address && view.info('master_port') === String(port)
+  // By itself it asks its master again and again; a customer may have set what it is refused for.
+  const obeys = isReadOnly(view) && (isLinked(view) || view.info('master_sync_in_progress') === '1')
+  if (follows) {
+    if (!obeys) await all(view.session!.redis, obeying(ground.password))
+    return
+  }
+  await all(view.session!.redis, [...obeying(ground.password), ['REPLICAOF', address, port]])
   checkpoint('engine.followed')
   await lookAgain(view)
 }

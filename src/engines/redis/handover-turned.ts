@@ -1,7 +1,8 @@
 /** The handover where an address is turned from one node to the other by somebody else, and not at one instant. */
 import { checkpoint } from '../../core/checkpoint.ts'
-import { account, all, readInfo } from './client.ts'
+import { all, readInfo } from './client.ts'
 import { arrives } from './doors.ts'
+import { obeying } from './replication.ts'
 import { cut, isMaster, lookAgain, offsetOf, reaches, type NodeView } from './views.ts'
 import type { NodeHealth } from '../../core/engine.ts'
 import type { Ground } from './topology.ts'
@@ -32,7 +33,7 @@ export async function handOverTurned(ground: Ground, old: NodeView, next: NodeVi
     }
   }
   // Of nobody yet, as in the other handover.
-  await all(from, [['CONFIG', 'SET', 'masteruser', account], ['CONFIG', 'SET', 'masterauth', ground.password], ['REPLICAOF', old.node.address, 1]])
+  await all(from, [...obeying(ground.password), ['REPLICAOF', old.node.address, 1]])
   checkpoint('engine.demoted')
   await all(to, [['REPLICAOF', 'NO', 'ONE']])
   checkpoint('engine.promoted')

@@ -93,7 +93,11 @@ export function redisEngine(secrets: RedisSecrets, installed: (runtime: RuntimeN
     },
     flushable: (instance) => Number(instance.version.split('.')[0]) >= 4,
     async flush(world, key) { await Promise.all((await flushTargets(world, key)).map((one) => flushOnce(one, key))) },
-    async forgetFlush(world, key) { await Promise.all((await flushTargets(world, key)).map(forgetFlush)) },
+    async forgetFlush(world, key) {
+      // A customer's, or one that was restored: without an append-only file it would be what the next start is from.
+      await Promise.all(world.nodes.map((node) => world.discard(node, `${dataFolder(world.instance)}/dump.rdb`)))
+      await Promise.all((await flushTargets(world, key)).map(forgetFlush))
+    },
     async facts(instance, nodes, states) {
       const roles = rolesOf(instance, nodes)
       const reach = (role: 'master' | 'replica'): Target[] => nodes.filter((node) => roles.get(node.id)?.role === role).map((node) => target(instance, node, states.find((state) => state.id === node.id)!))

@@ -2,6 +2,9 @@
 import { account } from './client.ts'
 import type { NodeRecord } from '../../core/instance.ts'
 
+/** What makes a node a replica that its master lets in and that takes no write, whatever a customer has set. */
+export const obeying = (password: string): readonly (readonly string[])[] => [['CONFIG', 'SET', 'masteruser', account], ['CONFIG', 'SET', 'masterauth', password], ['CONFIG', 'SET', 'replica-read-only', 'yes']]
+
 /** Lines of redis.conf. The password is no part of them: it is granted at run time. */
 export function copying(node: NodeRecord): readonly string[] {
   return [

@@ -32,6 +32,8 @@ export async function lookAgain(view: NodeView): Promise<Info> {
 }
 
 export const isMaster = (view: NodeView): boolean => view.info('role') === 'master'
+/** Whether it takes no write while it is a replica. */
+export const isReadOnly = (view: NodeView): boolean => view.info('slave_read_only') !== '0'
 /** Whether a child of its saves, or writes its file anew. Only a whole look says so. */
 export const isForked = ({ info }: NodeView): boolean => info('rdb_bgsave_in_progress') === '1' || info('aof_rewrite_in_progress') === '1'
 /** Bytes of the replication stream that it has. */
@@ -135,6 +137,7 @@ export function judge({ instance, progress }: Ground, views: readonly NodeView[]
     // A master without history takes a new id when its first replica comes, and with the old one on record no replica could succeed it.
     if (master && view.info('master_replid') !== instance.grants['replid']) return { ok: false, reason: `the replication id of node ${ordinal} is not on record yet` }
     if (master !== holds(view, service!)) return { ok: false, reason: master ? `the master, node ${ordinal}, does not listen on ${service!.address}:${service!.port}` : `node ${ordinal} listens on the master's address` }
+    if (!master && !isReadOnly(view)) return { ok: false, reason: `node ${ordinal} takes writes although it is a replica` }
     if (!master && !isLinked(view)) {
       const copying = view.info('master_sync_in_progress') === '1'
       progress(copying ? 'copying the data from the master' : 'connecting to the master', id)

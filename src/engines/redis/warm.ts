@@ -3,7 +3,7 @@
  * its place in the replication stream in a dump only, never in an append-only file. So a replica saves a dump before it
  * is stopped, a grant says that it starts from that, with its append-only file off, and once it has all that its master
  * has the file is turned on and the grant is over. What it loads is older than what it had confirmed, so until then it is
- * nobody's successor, which its file shows: a process whose file is on has been level since it started.
+ * nobody's successor, which the grant and its file show.
  */
 import { checkpoint } from '../../core/checkpoint.ts'
 import { all } from './client.ts'
@@ -31,7 +31,8 @@ export function startsWarm({ grants }: Pick<Instance, 'grants'>, { id }: NodeRec
  */
 export function isComplete({ spec }: Pick<Instance, 'spec'>, grants: Grants, view: NodeView): boolean {
   if (!appends(spec) || isMaster(view)) return true
-  return view.info('aof_enabled') === '1' && (grants[warmGrant(view.node.id)] === undefined || isWritten(view))
+  // A file that is off without that grant is off because somebody turned it off, and what the node has is whole.
+  return grants[warmGrant(view.node.id)] === undefined || view.info('aof_enabled') === '1' && isWritten(view)
 }
 
 /** Since when processes save their dumps for us, by what tells them apart, in seconds of their clock. Forgotten with this process: then they save again. */

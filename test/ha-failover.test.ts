@@ -1,0 +1,90 @@
+/** Who may take over from a dead master of a replicated Redis, and what customers can set on its nodes, on real servers. */
+import assert from 'node:assert/strict'
+import { existsSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { after, before, test } from 'node:test'
+import type { Redis } from 'ioredis'
+import { client, makeServer, nodePid, password, root, until, type Server } from './support/server.ts'
+
+let server: Server
+let crash: string
+before(async () => {
+  server = await makeServer()
+  crash = join(server.home, '..', 'crash')
+  server.always({ CRASH_FILE: crash }, ['--import', join(root, 'test/crash/hook.ts')])
+  await server.start()
+})
+after(() => server.destroy())
+
+interface Pair { readonly id: string; readonly redis: Redis; readonly nodes: readonly Redis[]; /** Ordinals. */ readonly master: number; readonly replica: number }
+
+/** A pair, a client of its address, and one of each node. */
+async function withPair(name: string, work: (pair: Pair) => Promise<void>): Promise<void> {
+  const id = await server.createRedis(name, { spec_code: 'redis.ha.xu1.tiny.r2.128' })
+  const redis = client(await server.running('dcs', id))
+  const found: any[] = (await server.call('console', 'GET', '/v1/nodes')).json.nodes.filter((node: any) => node.instance_id === id)
+  const nodes = [0, 1].map((n) => { const { address, ports } = found.find((one) => one.id === `${id}-${n}`); return client({ ip: address, port: ports.service }, password) })
+  const master = (await nodes[0]!.info('replication')).includes('role:master') ? 0 : 1
+  try { await work({ id, redis, nodes, master, replica: 1 - master }) } finally { for (const one of [redis, ...nodes]) one.disconnect() }
+  assert.equal((await server.dcs('DELETE', `/instances/${id}`)).status, 204)
+}
+const quiet = (id: string) => until('nothing to be open', async () => (await server.call('console', 'GET', `/v1/operations?open=true&instance=${id}`)).json.operations.length === 0, 60_000, 50)
+async function append(id: string, param_value: 'yes' | 'no'): Promise<void> { assert.equal((await server.dcs('PUT', `/instances/${id}/configs`, { redis_config: [{ param_name: 'appendonly', param_value }] })).status, 204) }
+async function fill(redis: Redis, name: string): Promise<void> { for (let n = 0; n < 50; n += 1) await redis.set(`${name}${n}`, n) }
+
+test('append-only files are turned on again, and the master is killed before its own has anything: its replica has all', () => withPair('turned-on', async ({ id, redis, master }) => {
+  await append(id, 'no')
+  await quiet(id)
+  await fill(redis, 'k')
+  const pid = nodePid(server.home, id, master)
+  writeFileSync(crash, `engine.appending kill ${join(server.home, 'nodes', `${id}-${master}`, 'pid')}`)
+  try {
+    await append(id, 'yes')
+    await until('it to be killed and back', () => nodePid(server.home, id, master) !== pid)
+  } finally { rmSync(crash) }
+  await quiet(id)
+  assert.equal(await redis.dbsize(), 50)
+}))
+
+test('a new master that has served alone comes back itself: who was master before lacks what was written since', () => withPair('served-alone', async ({ id, redis, replica }) => {
+  writeFileSync(crash, 'engine.promoted end')
+  await server.dcs('POST', `/instances/${id}/swap`).catch(() => {})
+  await server.ended()
+  rmSync(crash)
+  await fill(redis, 'late')
+  const pid = nodePid(server.home, id, replica)
+  process.kill(pid, 'SIGKILL')
+  await server.start()
+  await until('it to be back', () => nodePid(server.home, id, replica) !== pid)
+  await quiet(id)
+  assert.equal(await redis.dbsize(), 50)
+}))
+
+test('a replica that a customer lets take writes, or keeps from its master, is put right', () => withPair('put-right', async ({ id, redis, nodes, master, replica }) => {
+  const [own, other] = [nodes[replica]!, nodes[master]!]
+  // Of a master it counts from the day on which it is none.
+  await redis.config('SET', 'replica-read-only', 'no')
+  assert.equal((await server.dcs('POST', `/instances/${id}/swap`)).status, 204)
+  await until('the other one to be master', async () => (await own.info('replication')).includes('role:master'))
+  await assert.rejects(other.set('split', 'brain'), /READONLY/)
+  await other.config('SET', 'replica-read-only', 'no')
+  await other.config('SET', 'masterauth', 'wrong')
+  await redis.call('CLIENT', 'KILL', 'TYPE', 'replica')
+  await until('it to be put right', async () => /master_link_status:up[^]*slave_read_only:1/.test(await other.info('replication')))
+  await quiet(id)
+}))
+
+test('what was flushed does not come back from a dump that lies about', () => withPair('flushed', async ({ id, redis, nodes }) => {
+  await append(id, 'no')
+  await quiet(id)
+  await redis.set('secret', 'yes')
+  for (const [n, node] of nodes.entries()) {
+    await node.bgsave()
+    await until('the dump', async () => (await node.info('persistence')).includes('rdb_bgsave_in_progress:0') && existsSync(join(server.home, 'nodes', `${id}-${n}`, 'data/dump.rdb')))
+  }
+  for (const action of ['flush', 'restart']) {
+    assert.equal((await server.dcs('PUT', '/instances/status', { action, instances: [id] })).json.results[0].result, 'success')
+    await quiet(id)
+  }
+  assert.equal(await redis.dbsize(), 0)
+}))
