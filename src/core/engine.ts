@@ -105,6 +105,8 @@ export interface Engine {
   readonly leastMemoryBytes: number
   /** Pure: what should run for this instance at its present generation. Names no role: nodes get theirs from `arrange`. */
   layout(instance: Instance, nodes: readonly NodeRecord[]): NodeSpec[]
+  /** Pure: what a client needs to connect, by the keys of the Service Binding specification. Secret. */
+  connection(instance: Instance, nodes: readonly NodeRecord[]): Readonly<Record<string, string>>
   /**
    * Asks every node of the layout. Counts only answers that are proven to come from the given process
    * (`state.identity`), so a foreign server on the same address is never taken for ours.

@@ -80,6 +80,8 @@ export interface Runtime {
    * is known. Absent: addresses are known from the beginning.
    */
   provide?(instance: Instance, nodes: readonly NodeRecord[]): Promise<Provision>
+  /** Keeps what a client needs to connect where the runtime's people look for it. Absent: they ask the API. */
+  publish?(instance: Instance, connection: Readonly<Record<string, string>>): Promise<void>
   /** Lets an endpoint of the instance lead to this node, or to nobody. Absent: servers hold addresses themselves. */
   give?(instance: Instance, endpoint: string, nodeId: string | null): Promise<void>
   /** What stands for the instance and is not as it was made, as a sentence; null when all is. */

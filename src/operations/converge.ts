@@ -97,7 +97,10 @@ export function converge(how: { readonly force: boolean; readonly rolling: boole
     if (dead.length === 0 && (behind.length === 0 || context.cancelled && how.rolling)) {
       await mend(context, states, parts)
       const health = await settleDown(engine, world)
-      if (health.ok) return behind.length === 0 ? 'done' : 'cancelled'
+      if (health.ok) {
+        await runtime.publish?.(context.instance, engine.connection(context.instance, nodes))
+        return behind.length === 0 ? 'done' : 'cancelled'
+      }
       return waitFor(health, context, scratch)
     }
     context.progress(`${nodes.length - behind.length} of ${nodes.length} nodes run generation ${instance.generation}`)

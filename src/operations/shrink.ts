@@ -31,6 +31,8 @@ export function shrink(parts: Parts): Step {
     }
     context.progress(`removing ${leaving.length} nodes and their data`)
     await runtime.remove(instance.id, leaving.map((node) => node.id), { all: false })
+    const staying = nodes.filter((node) => !leaving.includes(node))
+    await runtime.publish?.(context.instance, engine.connection(context.instance, staying))
     return 'done'
   }
 }

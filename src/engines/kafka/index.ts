@@ -4,7 +4,7 @@ import { clusterId, layout, nodeId } from './layout.ts'
 import { describeCluster } from './admin.ts'
 import { listens } from '../../core/listens.ts'
 import type { Engine, NodeHealth } from '../../core/engine.ts'
-import type { RuntimeName } from '../../core/instance.ts'
+import type { NodeRecord, RuntimeName } from '../../core/instance.ts'
 
 /** What DMS offers; the installed release, which still speaks to the clients of all of them, serves each. */
 const offered = ['1.1.0', '2.3.0', '2.7', '3.x'] as const
@@ -17,6 +17,10 @@ export function kafkaEngine(installed: (runtime: RuntimeName) => string | null):
     // Measured: 160 to 320 MiB resident, by flavor; three of the largest beside a Redis pair 960.
     leastMemoryBytes: 300 * 1024 * 1024,
     layout, choose,
+    connection(_instance, nodes) {
+      const [first] = nodes as readonly [NodeRecord]
+      return { type: 'kafka', provider: 'sluice', host: first.address, port: String(first.ports['service']), 'bootstrap-servers': nodes.map((node) => `${node.address}:${node.ports['service']}`).join(',') }
+    },
     async probe(instance, nodes, states) {
       for (const node of nodes) {
         const state = states.find((s) => s.id === node.id)

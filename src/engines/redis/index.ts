@@ -7,6 +7,7 @@ import { dataFolder } from './data-folder.ts'
 import { desk } from './desk.ts'
 import { flushOnce, forgetFlush, type FlushTarget } from './flush.ts'
 import { configureAll } from './configure.ts'
+import { connectionOf } from './connection.ts'
 import { layout, type RedisSecrets } from './layout.ts'
 import { readInfo, withSession, type Info } from './client.ts'
 import { maxmemoryOf, parametersOf } from './parameters.ts'
@@ -49,6 +50,7 @@ export function redisEngine(secrets: RedisSecrets, installed: (runtime: RuntimeN
     // Measured: 8 to 13 MiB resident.
     leastMemoryBytes: 16 * 1024 * 1024,
     layout: (instance, nodes) => layout(instance, nodes, secrets),
+    connection: (instance, nodes) => connectionOf(instance, nodes, secrets),
     async probe(instance, nodes, states) {
       for (const node of nodes) {
         const state = states.find((one) => one.id === node.id)

@@ -6,7 +6,7 @@
 import { checkpoint } from '../../core/checkpoint.ts'
 import { connectCluster, isConflict, type Cluster } from './client.ts'
 import { files, home, nodeLabel, nodeName, ofInstance, owner, ownerName, ours, endpointLabel, seconds, statefulSet, type Owner } from './manifests.ts'
-import { drifted, give, provide } from './standing.ts'
+import { drifted, give, provide, publish } from './standing.ts'
 import { generationOf, hasEnded, hindrance, isRunning, refusal, stateOf } from './states.ts'
 import { removeAll } from './removal.ts'
 import { watchCluster, type Attention } from './watch.ts'
@@ -128,6 +128,7 @@ export function kubernetesRuntime(config: KubernetesConfig, contain: Readonly<Re
   return {
     name: 'kubernetes',
     provide: async (instance, nodes) => provide(await grounded(), instance, nodes),
+    publish: async (instance, connection) => publish(await grounded(), instance, connection),
     give: async (instance, endpoint, nodeId) => give(await grounded(), instance, endpoint, nodeId),
     drift: async (instance, nodes) => drifted(await grounded(), instance, nodes),
     quiet: (instanceId) => settled?.attention.quiet(instanceId) ?? false,

@@ -27,6 +27,8 @@ export const ownerName = (engine: EngineName, instanceId: string): string => `${
 export const nodeName = (engine: EngineName, nodeId: string): string => `${engine}-${nodeId}`
 export const endpointName = (engine: EngineName, instanceId: string, endpoint: string): string => `${engine}-${instanceId}-${endpoint}`
 
+export const connectionName = (engine: EngineName, instanceId: string): string => `${engine}-${instanceId}-connection`
+
 /** All else belongs to it and goes with it, but for the data. */
 export function owner(engine: EngineName, instanceId: string): Manifest & { readonly kind: 'ConfigMap' } {
   return made({ kind: 'ConfigMap', metadata: { name: ownerName(engine, instanceId), labels: labels(engine, instanceId, 'instance') }, data: { engine, instance: instanceId } })
@@ -62,6 +64,14 @@ export function endpointService(instance: Instance, endpoint: string, holder: st
 
 /** With ports of machines, the endpoint's own number is one of those. */
 function standardPort(instance: Instance, port: number): number { return instance.engine === 'redis' ? 6379 : port }
+
+/** What clients in the cluster need, for who may read Secrets: the keys are those of the Service Binding specification. */
+export function connectionSecret(instance: Instance, connection: Readonly<Record<string, string>>, by: Owner): Manifest & { readonly kind: 'Secret' } {
+  return made({
+    kind: 'Secret', metadata: { name: connectionName(instance.engine, instance.id), labels: labels(instance.engine, instance.id, 'connection'), ownerReferences: owned(by) },
+    data: Object.fromEntries(Object.entries(connection).map(([name, value]) => [name, Buffer.from(value).toString('base64')])),
+  })
+}
 
 /** Of several nodes one may be taken away at a time, by people who empty machines. */
 export function disruptionBudget(instance: Instance, by: Owner): Manifest & { readonly kind: 'PodDisruptionBudget' } {

@@ -1,7 +1,7 @@
 /** What stands for an instance besides its pods: the addresses of its nodes and its own, and what belongs to all of them. */
 import { checkpoint } from '../../core/checkpoint.ts'
 import { listening, type Endpoint, type Instance, type NodeRecord } from '../../core/instance.ts'
-import { disruptionBudget, endpointName, endpointService, isAsMade, nodeLabel, nodeName, nodeService, ofInstance, owner, ownerName, type Owner } from './manifests.ts'
+import { connectionName, connectionSecret, disruptionBudget, endpointName, endpointService, isAsMade, nodeLabel, nodeName, nodeService, ofInstance, owner, ownerName, type Owner } from './manifests.ts'
 import type { V1Service } from '@kubernetes/client-node'
 import type { Provision } from '../../core/runtime.ts'
 import type { Ground } from './index.ts'
@@ -37,6 +37,13 @@ export async function give({ cluster, config }: Ground, instance: Instance, endp
   checkpoint('runtime.given')
 }
 
+/** A Secret that pods of clients can take their settings from. */
+export async function publish({ cluster }: Ground, instance: Instance, connection: Readonly<Record<string, string>>): Promise<void> {
+  const by = ownerIn(await cluster.read('ConfigMap', ownerName(instance.engine, instance.id)) ?? await cluster.put(owner(instance.engine, instance.id)))
+  await cluster.put(connectionSecret(instance, connection, by))
+  checkpoint('runtime.published')
+}
+
 /** Asks only when something happened since it was asked last. */
 export async function drifted({ cluster, attention }: Ground, instance: Instance, nodes: readonly NodeRecord[]): Promise<string | null> {
   if (!attention.stirred(instance.id)) return null
@@ -45,7 +52,7 @@ export async function drifted({ cluster, attention }: Ground, instance: Instance
   const found = new Map(await Promise.all(kinds.map(async (kind) => [kind, new Map((await cluster.list(kind, ofInstance(instance.id))).map((object) => [object.metadata!.name!, object]))] as const)))
   const settingsOf = (name: string): 'Secret' | 'ConfigMap' => found.get('Secret')!.has(name) ? 'Secret' : 'ConfigMap'
   const wanted = [
-    ['ConfigMap', ownerName(instance.engine, instance.id)] as const,
+    ['ConfigMap', ownerName(instance.engine, instance.id)] as const, ['Secret', connectionName(instance.engine, instance.id)] as const,
     ...nodes.map((node) => nodeName(instance.engine, node.id)).flatMap((name) => [['Service', name], ['StatefulSet', name], [settingsOf(name), name]] as const),
     ...Object.keys(instance.endpoints).map((name) => ['Service', endpointName(instance.engine, instance.id, name)] as const),
   ]
