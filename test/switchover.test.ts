@@ -101,6 +101,21 @@ test('who has lost its lease in the middle of a move sends no key any more: by n
   } finally { unsubscribe('sluice:checkpoint', lose); closeAll(views) }
 })
 
+test('a switchover that was accepted is done after kill -9, to the node that was named', async () => {
+  const redis = client(trio)
+  await redis.set('before the kill', 'yes')
+  for (const id of [trio.instance_id, ring]) {
+    const chosen = (await nodes(id)).find((node) => node.node_type === 'slave')
+    const { json } = await switchOver(id, chosen)
+    await server.end('SIGKILL')
+    await server.start()
+    assert.equal((await ended(json.job_id)).status, 'SUCCESS')
+    assert.equal((await master(id, chosen.group_id)).node_id, chosen.node_id)
+  }
+  assert.equal(await until('the data', () => redis.get('before the kill').catch(() => null)), 'yes')
+  redis.disconnect()
+})
+
 test('shards, deletable replicas and monitored nodes are those that run', async () => {
   const all = await nodes(ring)
   const state = (await server.dcs('GET', `/instance/${ring}/groups/${all[0].group_id}/group-nodes-state`)).json
