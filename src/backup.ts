@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { checkOf, dump, endOfState, headingOf, load, parsed, tables, type Counts, type Heading, type Moved } from './dump.ts'
 import { endGuard } from './guard.ts'
+import { followData } from './followed.ts'
 import { finishRestore, hostId, keptCredentials, prepareHome, restoredName, type KeptCredentials } from './home.ts'
 import { linesOf, readSealed, writeSealed } from './sealed-file.ts'
 import { masterBytes, readSecrets } from './secrets.ts'
@@ -75,7 +76,7 @@ export async function restore(file: string, config: Config, passphrase: string |
     write('credentials.json', `${JSON.stringify(keys.credentials, null, 2)}\n`)
     const db = await openDatabase({ home: staging, databaseUrl: config.databaseUrl })
     let counts: Counts
-    try { counts = await replaced(db, lines, keys, heading, force) } finally { await db.destroy() }
+    try { counts = await replaced(db, lines, keys, heading, force, config.home) } finally { await db.destroy() }
     await before?.destroy()
     renameSync(staging, join(config.home, restoredName))
     finishRestore(config.home)
@@ -86,7 +87,7 @@ export async function restore(file: string, config: Config, passphrase: string |
   }
 }
 
-function replaced(db: Database, lines: AsyncIterator<string>, keys: Keys, heading: Heading, force: boolean): Promise<Counts> {
+function replaced(db: Database, lines: AsyncIterator<string>, keys: Keys, heading: Heading, force: boolean, home: string): Promise<Counts> {
   return transact(db, async (tx) => {
     const now = Date.now()
     if (isShared(db) && (await heardHosts(tx, now)).size > 0) throw new Error('control planes work on the database of SLUICE_DATABASE_URL: stop all of them, and wait ten seconds')
@@ -95,6 +96,7 @@ function replaced(db: Database, lines: AsyncIterator<string>, keys: Keys, headin
     const counts = await load(tx, lines, (table, row) => adapted(db, table, row))
     await raiseGenerations(tx, generationsAhead)
     await endUnrepeatable(tx, now)
+    await followData(tx, home)
     await appendAudit(tx, [{ at: now, actor: 'sluice', projectId: '', action: 'state.restored', instanceId: '', operationId: '', detail: `as of ${new Date(keys.at).toISOString()}, from ${heading.from}` }])
     return counts
   })

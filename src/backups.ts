@@ -22,6 +22,7 @@ export interface BackupParts {
   readonly nudge: () => void
 }
 
+const inCluster = 'the nodes are in a cluster, where their files cannot be replaced from outside'
 /** How often a scheduled one is tried. */
 const attemptsOfSchedule = 4
 
@@ -35,6 +36,7 @@ export function backups({ db, engines, runtimes, vault, host, nudge }: BackupPar
 
   function unusable(instance: Instance, backup: Backup): string | null {
     if (backup.outcome !== 'done' || !backup.files) return 'only a backup that has succeeded can be loaded'
+    if (!runtimes[instance.runtime].put) return inCluster
     if (backup.host !== instance.host) return 'another machine than that of the instance has its files'
     return engines[instance.engine].backups?.unrestorable(instance, backup.files) ?? null
   }
@@ -109,7 +111,7 @@ export function backups({ db, engines, runtimes, vault, host, nudge }: BackupPar
       const answer = await transact(db, async (tx): Promise<Restore | Refusal | { readonly unusable: string }> => {
         const [instance] = await lockedInstances(tx, caller.projectId, 'redis', [id])
         if (!instance) return { kind: 'unknown' }
-        const unreachable: Refusal | null = runtimes[instance.runtime].put ? null : { kind: 'unsupported', reason: 'the nodes are in a cluster, where their files cannot be replaced from outside' }
+        const unreachable: Refusal | null = runtimes[instance.runtime].put ? null : { kind: 'unsupported', reason: inCluster }
         const refusal = unsupported(instance) ?? unreachable ?? refusalOf('restore', instance, (await openOperationsOf(tx, [id])).get(id) ?? null, { flush: false, swap: false })
         if (refusal) return refusal
         const backup = await backupById(tx, id, backupId)

@@ -1,12 +1,18 @@
 /** Backups of real instances that serve meanwhile, and what becomes of the data when one is loaded. */
 import assert from 'node:assert/strict'
-import { createHash } from 'node:crypto'
-import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { createHash, randomUUID } from 'node:crypto'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import Sqlite from 'better-sqlite3'
 import { flavor } from './crash/ha-ground.ts'
+import { databases } from './support/matrix.ts'
 import { dueTime } from '../src/calendar.ts'
+import { followData } from '../src/followed.ts'
+import { insertInstances, instancesByIds } from '../src/store/instances.ts'
+import { transact } from '../src/store/database.ts'
+import type { Instance } from '../src/core/instance.ts'
 import { clusterClient, clusterNodes, smallCluster, tell } from './support/cluster.ts'
 import { client, makeServer, nodePid, sleep, until, type Answer, type Server } from './support/server.ts'
 
@@ -265,3 +271,28 @@ test('what the data is made of is read from a backup, or from a copy of a node',
   assert.equal(code(await server.dcs('POST', path('/offline/key-analysis'), { backup_id: id })), '400 DCS.4062')
   assert.equal(code(await server.dcs('POST', path('/offline/key-analysis'), {})), '400 DCS.3053')
 })
+
+for (const database of databases) {
+  test(`a state from before a restore finds the data where the nodes have it since, on ${database.name}`, async () => {
+    const home = mkdtempSync(join(tmpdir(), 'sluice-test-'))
+    const { db, close } = await database.open()
+    try {
+      const made = (name: string, runtime: 'process' | 'kubernetes'): Instance => ({
+        id: randomUUID(), projectId: 'p', name, engine: 'redis', version: '7.0', runtime, host: runtime === 'process' ? 'h' : 'kubernetes', spec: { flavor: 'f', memoryBytes: 1, topology: 'ha', shards: 1, replicas: 2, nodeCount: 1, port: null, parameters: {}, renamedCommands: {}, sealedPassword: null },
+        attributes: {}, tags: [], endpoints: {}, grants: { master: 'm', replid: 'r' }, generation: 1, floor: 1, health: 'healthy', cause: null, readyAt: 1, crashes: 0, createdAt: 1, updatedAt: 1,
+      })
+      const [moved, stayed] = [made('moved', 'process'), made('stayed', 'process')]
+      await transact(db, (tx) => insertInstances(tx, [moved, stayed], [moved, stayed].map(({ id }, n) => ({ id: `${id}-0`, instanceId: id, ordinal: 0, host: 'h', address: `127.9.9.${n + 1}`, ports: { service: 6379 } }))))
+      for (const [{ id }, folder] of [[moved, 'data-0123'], [stayed, 'data']] as const) {
+        mkdirSync(join(home, 'nodes', `${id}-0`), { recursive: true })
+        writeFileSync(join(home, 'nodes', `${id}-0`, 'redis.conf'), `port 1\ndir ${folder}\n`)
+      }
+      await transact(db, (tx) => followData(tx, home))
+      const now = await instancesByIds(db, [moved.id, stayed.id])
+      assert.deepEqual([now.get(moved.id)!.grants, now.get(stayed.id)!.grants], [{ master: 'm', data: 'data-0123' }, { master: 'm', replid: 'r' }])
+    } finally {
+      await close()
+      rmSync(home, { recursive: true })
+    }
+  })
+}

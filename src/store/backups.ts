@@ -11,10 +11,18 @@ export const backupsKept = 24
 /** `due`: of a schedule; false when that time was taken already, then nothing is written. */
 export async function insertBackup(tx: Tx, backup: Backup, projectId: string, due: number | null): Promise<boolean> {
   const { id, instanceId, name, kind, format, remark, operationId, host, createdAt } = backup
+  await dropOld(tx, 'backups', instanceId)
   const row = { id, instance_id: instanceId, project_id: projectId, name, kind, format, remark, operation_id: operationId, host, created_at: createdAt, due_at: due, attempts: 1 }
   if (due === null) { await tx.insertInto('backups').values(row).execute(); return true }
   const done = await tx.insertInto('backups').values(row).onConflict((conflict) => conflict.columns(['instance_id', 'due_at']).where('due_at', 'is not', null).doNothing()).executeTakeFirst()
   return Number(done.numInsertedOrUpdatedRows) === 1
+}
+
+/** Of what came to nothing, and of restores, as many records as of backups are kept. */
+async function dropOld(tx: Tx, table: 'backups' | 'restores', instanceId: string): Promise<void> {
+  const over = await tx.selectFrom(table).select('id').where('instance_id', '=', instanceId).where('outcome', 'is not', null).$if(table === 'backups', (query) => query.where('outcome', '!=', 'done'))
+    .orderBy('created_at', 'desc').orderBy('id').offset(backupsKept).limit(backupsKept).execute()
+  if (over.length > 0) await tx.deleteFrom(table).where('id', 'in', over.map(({ id }) => id)).execute()
 }
 
 /** Another try of a scheduled one that failed, under the same record. */
@@ -78,6 +86,7 @@ export async function outdatedBackups(tx: Tx, instanceId: string, before: number
 
 export async function insertRestore(tx: Tx, restore: Restore, projectId: string): Promise<void> {
   const { id, instanceId, name, remark, backupId, backupName, backupRemark, operationId, createdAt } = restore
+  await dropOld(tx, 'restores', instanceId)
   await tx.insertInto('restores').values({ id, instance_id: instanceId, project_id: projectId, name, remark, backup_id: backupId, backup_name: backupName, backup_remark: backupRemark, operation_id: operationId, created_at: createdAt }).execute()
 }
 
