@@ -31,7 +31,7 @@ const unreachable: Readonly<Record<string, string>> = {
   'there are no names and no public addresses, and clients\' addresses pass as they are': '4300 4838 4839 4846 4847 4879 4998 4999',
   'sessions can be managed on every version': '4848',
   'flavors of one node are no flavors of this topology, and masters have a code of their own': '4931 4935 4937',
-  'what fails later is told by the task or the job': '4202 5094 5031',
+  'what fails later is told by the task or the job': '5094 5031',
   'a rival is told what is under way, 4114': '4069',
   'a file that cannot be deleted is a fault, 5000': '4101',
   'other clouds\' parts, or their names for a fault, 5000': '5006 5017 5020 5024 5039 5040 5041 5042 5043 5045 5053 5054 5070 5071 5077 5078 5079 5081 5082 5083 5085 5090 5091 5092 5095 5101',

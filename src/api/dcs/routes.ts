@@ -8,6 +8,7 @@ import { logFileRows, sessionRows } from './sessions.ts'
 import { webCliRows } from './webcli.ts'
 import { accountRows } from './accounts.ts'
 import { surveyRows } from './surveys.ts'
+import { sslRows } from './ssl.ts'
 import { whitelistRows } from './whitelist.ts'
 import { templateRows } from './templates.ts'
 import { updateRows } from './update.ts'
@@ -39,6 +40,7 @@ export const dcsRows: readonly Row[] = [
   ...updateRows,
   ...templateRows,
   ...whitelistRows,
+  ...sslRows,
   ...taskRows,
   ...projectRows,
   ...releaseRows,
