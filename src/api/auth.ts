@@ -44,9 +44,9 @@ export async function inProject(parts: AuthParts, call: Call, who: Who): Promise
   const id = (call.params['project_id'] ?? '').toLowerCase()
   if (!/^[0-9a-f]{32}$|^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(id)) return 'bad project id'
   const caller: Caller = { projectId: id, userId: who.user.id, userName: who.user.name }
-  if (who.projectId !== null) return who.projectId === id ? caller : 'other project'
   // A signature covers every project of its user's domain; a token without a project covers none.
-  if (call.headers['x-auth-token']) return 'other project'
+  if (who.projectId === null ? call.headers['x-auth-token'] : who.projectId !== id) return 'other project'
+  // It may have been deleted since the token was given.
   const project = await parts.identity.project(id)
   return project?.domainId === who.user.domain.id ? caller : 'other project'
 }

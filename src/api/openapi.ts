@@ -49,7 +49,7 @@ function operation({ describe }: Service, route: Route): object {
       ...names.map((name) => ({ name, in: 'path', required: true, schema: { type: 'string' } })),
       ...(described?.query ?? []).map((name) => ({ name, in: 'query', schema: { type: 'string' } })),
     ],
-    ...(route.method === 'GET' || route.method === 'DELETE' && !described?.body ? {} : { requestBody: { content: { 'application/json': { schema: described?.body ?? { type: 'object' } } } } }),
+    ...(route.method === 'GET' || route.method === 'HEAD' || route.method === 'DELETE' && !described?.body ? {} : { requestBody: { content: { 'application/json': { schema: described?.body ?? { type: 'object' } } } } }),
     responses: { [status]: status === 204 ? { description: 'Done.' } : { description: 'Done.', content: { 'application/json': { schema: {} } } }, '4XX': error },
     security: route.access === 'open' ? [] : [{ token: [] }, { signature: [] }],
     ...action === null ? {} : { 'x-iam-action': typeof action === 'string' ? action : action.among },

@@ -29,6 +29,7 @@ export async function deleteProject(tx: Tx, id: string): Promise<boolean> {
   await lockProject(tx, id)
   if (await tx.selectFrom('instances').select('id').where('project_id', '=', id).limit(1).executeTakeFirst()) return false
   await tx.deleteFrom('user_roles').where('project_id', '=', id).execute()
+  await tx.deleteFrom('network_records').where('project_id', '=', id).execute()
   await tx.deleteFrom('projects').where('id', '=', id).execute()
   return true
 }
