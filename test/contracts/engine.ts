@@ -27,10 +27,10 @@ export function instanceFor(engine: Engine, version: string, flavor: string, gen
   }
 }
 
-/** A world in which nothing is granted and nothing is killed. */
+/** A world in which nothing is granted, killed or removed. */
 export function still(instance: Instance, nodes: readonly NodeRecord[], states: readonly NodeState[]): World {
   const refuse = async (): Promise<never> => { throw new Error('not here') }
-  return { instance, nodes, states, grant: refuse, kill: refuse, giveWay() {}, discard: refuse, progress() {} }
+  return { instance, nodes, states, grant: refuse, kill: refuse, giveWay() {}, async discard() {}, progress() {} }
 }
 
 export function engineContract(name: string, make: () => Promise<EngineUnderTest>): void {
