@@ -9,7 +9,7 @@ import { mib, placeNodes, type Placing } from './places.ts'
 import { refusalOf } from './core/refusal.ts'
 import type { Answer, Caller, ResizeWish } from './core/control-plane.ts'
 import type { Addresses } from './core/addresses.ts'
-import type { Operation } from './core/operation.ts'
+import type { Former, Operation } from './core/operation.ts'
 import { isWithin, type RuntimeName } from './core/instance.ts'
 
 export interface ResizeParts extends Omit<Placing, 'taken' | 'addresses'> {
@@ -53,8 +53,11 @@ export async function resize(parts: ResizeParts, { caller, engine, id, shards, r
     if (tooMuch) return { id, refusal: { kind: 'quota', reason: tooMuch.reason } }
     // Who joins as what follows from the numbers as they will be.
     if (dryRun) return { id, plan: planFor(parts.engine, action === 'extend' ? { ...instance, spec } : instance, nodes, { action, joining: added, leaving }) }
+    // When it fails its nodes stay, and the numbers with them.
+    const { spec: { shards: s, replicas: r, nodeCount, flavor: f, memoryBytes: m } } = instance
+    const former: Former = { spec: { shards: s, replicas: r, nodeCount, flavor: f, memoryBytes: m }, attributes: Object.fromEntries(Object.keys(attributes ?? {}).map((name) => [name, instance.attributes[name]])) }
     const operationId = parts.newId()
-    const opened = await openOperations(tx, [{ id: operationId, instance, action, generation: instance.generation, actor: caller.userName, at: now, ...(leaving.length > 0 ? { memo: { leaving: leaving.join(',') } } : {}) }])
+    const opened = await openOperations(tx, [{ id: operationId, instance, action, generation: instance.generation, actor: caller.userName, at: now, ...(leaving.length > 0 ? { memo: { leaving: leaving.join(','), former: JSON.stringify(former) } } : {}) }])
     if (opened.size === 0) return { id, refusal: { kind: 'busy', status: 'extending', action: null } }
     await setSpec(tx, id, { spec, attributes: { ...instance.attributes, ...attributes } }, now)
     if (added.length > 0) await insertNodes(tx, added)

@@ -1,6 +1,6 @@
 /** Who may take over from a dead master of a replicated Redis, and what customers can set on its nodes, on real servers. */
 import assert from 'node:assert/strict'
-import { existsSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import type { Redis } from 'ioredis'
@@ -19,8 +19,8 @@ after(() => server.destroy())
 interface Pair { readonly id: string; readonly redis: Redis; readonly nodes: readonly Redis[]; /** Ordinals. */ readonly master: number; readonly replica: number }
 
 /** A pair, a client of its address, and one of each node. */
-async function withPair(name: string, work: (pair: Pair) => Promise<void>): Promise<void> {
-  const id = await server.createRedis(name, { spec_code: 'redis.ha.xu1.tiny.r2.128' })
+async function withPair(name: string, work: (pair: Pair) => Promise<void>, count = 2): Promise<void> {
+  const id = await server.createRedis(name, { spec_code: `redis.ha.xu1.tiny.r${count}.128` })
   const redis = client(await server.running('dcs', id))
   const found: any[] = (await server.call('console', 'GET', '/v1/nodes')).json.nodes.filter((node: any) => node.instance_id === id)
   const nodes = [0, 1].map((n) => { const { address, ports } = found.find((one) => one.id === `${id}-${n}`); return client({ ip: address, port: ports.service }, password) })
@@ -88,3 +88,31 @@ test('what was flushed does not come back from a dump that lies about', () => wi
   }
   assert.equal(await redis.dbsize(), 0)
 }))
+
+test('a master that hangs while its port changes is replaced', () => withPair('hangs', async ({ id, redis, master }) => {
+  await redis.set('kept', 'yes')
+  const pid = nodePid(server.home, id, master)
+  process.kill(pid, 'SIGSTOP')
+  assert.equal((await server.dcs('PUT', `/instances/${id}`, { port: 24_444 })).status, 204)
+  await until('it to be replaced', () => nodePid(server.home, id, master) !== pid, 60_000)
+  await quiet(id)
+  const moved = client(await server.running('dcs', id))
+  assert.deepEqual([moved.options.port, await moved.get('kept')], [24_444, 'yes'])
+  moved.disconnect()
+}))
+
+test('an instance whose shrinking fails has all of its nodes, says so, and can be shrunk later', () => withPair('shrinks', async ({ id }) => {
+  const folder = join(server.home, 'nodes', `${id}-2`)
+  const less = async () => server.dcs('POST', `/instances/${id}/resize`, { spec_code: 'redis.ha.xu1.tiny.r2.128', new_capacity: 0.125, change_type: 'deleteReplication', node_list: [(await server.dcs('GET', `/instances/${id}/logical-nodes`)).json.nodes[2].node_id] })
+  renameSync(join(folder, 'data/appendonlydir'), join(folder, 'kept'))
+  writeFileSync(join(folder, 'data/appendonlydir'), '')
+  writeFileSync(crash, `store.committed kill ${join(folder, 'pid')}`)
+  try { assert.equal((await less()).status, 204) } finally { rmSync(crash) }
+  await until('it to fail', async () => (await server.call('console', 'GET', `/v1/operations?instance=${id}`)).json.operations.some((one: any) => one.action === 'shrink' && one.outcome === 'failed'), 60_000)
+  rmSync(join(folder, 'data/appendonlydir'))
+  renameSync(join(folder, 'kept'), join(folder, 'data/appendonlydir'))
+  await until('it to be whole', async () => (await server.status('dcs', id)) === 'RUNNING', 60_000)
+  assert.equal((await server.dcs('GET', `/instances/${id}`)).json.spec_code, 'redis.ha.xu1.tiny.r3.128')
+  assert.equal((await less()).status, 204)
+  await quiet(id)
+}, 3))

@@ -3,11 +3,13 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { checkpoint } from '../core/checkpoint.ts'
 import { outdated, provide, worldOf } from './converge.ts'
 import type { Step, StepContext } from '../core/operation.ts'
-import type { Runtime } from '../core/runtime.ts'
 import type { Parts } from './actions.ts'
 
 /** Nobody else looks after the instance meanwhile, so a node that ends is noticed as soon as the observer would. */
 const lookEveryMs = 500
+/** The same for a node that answers nothing: asked this often, and called hung after so many silences in a row, as by the observer. */
+const askEveryMs = 2000
+const silencesBeforeGivingUp = 3
 /** A replica that is just being connected to is ready a second later. */
 const tries = 3
 const tryAgainMs = 1000
@@ -25,7 +27,7 @@ export function backup({ engine, runtime, vault, scratch }: Parts): Step {
     if (dead.length > 0) return { failed: `node ${dead[0]!.ordinal} does not run` }
     const folder = await vault.clear(instance.id, id)
     const over = new AbortController()
-    const looking = watchNodes(context, runtime, over)
+    const looking = watchNodes(context, { engine, runtime }, over)
     try {
       const files = await engine.backups!.take(worldOf(context, states, runtime), folder, { format, signal: over.signal })
       checkpoint('backup.written')
@@ -50,15 +52,21 @@ export function backup({ engine, runtime, vault, scratch }: Parts): Step {
   }
 }
 
-/** Ends the copy when a node has ended, so that it can be brought back, and when the operation is not ours any more. */
-async function watchNodes({ instance, nodes, signal }: StepContext, runtime: Runtime, over: AbortController): Promise<void> {
+/** Ends the copy when a node has ended or hangs, so that it can be brought back, and when the operation is not ours any more. */
+async function watchNodes({ instance, nodes, signal }: StepContext, { engine, runtime }: Pick<Parts, 'engine' | 'runtime'>, over: AbortController): Promise<void> {
   const both = AbortSignal.any([signal, over.signal])
+  let [silences, askedAt] = [0, performance.now()]
   while (!both.aborted) {
     await sleep(lookEveryMs, undefined, { signal: both }).catch(() => {})
     if (both.aborted) break
     const states = await runtime.inspect(instance.id, nodes.map((node) => node.id)).catch(() => [])
     const dead = states.find((state) => state.phase !== 'running')
     if (dead) over.abort(`node ${dead.id} ended meanwhile`)
+    if (dead || states.length === 0 || performance.now() - askedAt < askEveryMs) continue
+    askedAt = performance.now()
+    const health = await engine.probe(instance, nodes, states)
+    silences = health.ok ? 0 : silences + 1
+    if (silences >= silencesBeforeGivingUp) over.abort(health.reason ?? 'the engine does not answer')
   }
   if (signal.aborted) over.abort('it was taken away')
 }

@@ -9,6 +9,8 @@ import type { Parts } from './actions.ts'
 import { leftPorts, type Instance, type Spec } from '../core/instance.ts'
 
 const lookAgainMs = 10
+/** Servers that answer move within some milliseconds. Of one that does not the others may have to take over, wherever it listens. */
+const movesWithinMs = 2000
 
 export function configure(parts: Parts): Step {
   const { engine, runtime, scratch } = parts
@@ -37,7 +39,9 @@ export function configure(parts: Parts): Step {
       return { waitMs: 0 }
     }
     // Until all have moved nobody is told where the others are.
-    if (operation.action === 'port' && !configured.ok && states.every((state) => state.phase === 'running')) return waiting(context, configured.reason)
+    const since = scratch.get('moving') ?? Date.now()
+    scratch.set('moving', since)
+    if (operation.action === 'port' && !configured.ok && Date.now() - since < movesWithinMs && states.every((state) => state.phase === 'running')) return waiting(context, configured.reason)
     // Nodes that are down get the settings with their files; the others have them by now, whoever else is missing.
     const healed = await heal(aimed)
     if (healed !== 'done') return healed

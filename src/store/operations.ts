@@ -203,7 +203,7 @@ export async function settle(db: Database, owner: string, settlements: readonly 
     for (const { operation, cause } of ended.filter((s) => s.outcome === 'failed' && !s.well)) {
       await tx.updateTable('instances').set({ health: 'unhealthy', cause, updated_at: now }).where('id', '=', operation.instanceId).execute()
     }
-    for (const { operation, well } of ended) if (well) await restoreSpec(tx, operation)
+    for (const { operation, outcome, well } of ended) if (well || outcome === 'failed' && operation.action === 'shrink') await restoreSpec(tx, operation)
     // Only where nothing listens there any more.
     for (const { operation, outcome, well } of ended) if (operation.action === 'port' && (outcome === 'done' || well)) await releaseLeft(tx, operation.instanceId)
     for (const { operation, floor } of ended) if (floor !== undefined) await tx.updateTable('instances').set({ floor }).where('id', '=', operation.instanceId).execute()
