@@ -33,7 +33,7 @@ function common(view: View): Record<string, unknown> {
     service_upgrade: false, service_task_id: null, charging_mode: 0, order_id: null,
     user_id: a['userId'] ?? null, user_name: a['userName'] ?? null, enterprise_project_id: a['enterpriseProjectId'] ?? '0',
     created_at: moment(createdAt), tags,
-    features: { support_acl: false, support_transparent_client_ip: false, support_ssl: false, support_audit_log: false },
+    features: { support_acl: version !== '3.0', support_transparent_client_ip: false, support_ssl: false, support_audit_log: false },
   }
 }
 
