@@ -3,13 +3,14 @@ import { appendAudit } from './store/audit.ts'
 import { forgetTries } from './store/tries.ts'
 import { exceeds } from './holdings.ts'
 import { lockedInstances, nodesOf, setGrants, setPlaces, setSpec } from './store/instances.ts'
-import { openOperations, openOperationsOf } from './store/operations.ts'
+import { bumpGenerations, openOperations, openOperationsOf } from './store/operations.ts'
 import { transact, type Database, type Tx } from './store/database.ts'
+import { actions } from './operations/actions.ts'
 import { planFor } from './operations/plan.ts'
 import { refusalOf } from './core/refusal.ts'
 import type { Answer, Caller, ChangeWish } from './core/control-plane.ts'
 import type { Engine } from './core/engine.ts'
-import { leftPorts, portOf, type Instance, type Spec } from './core/instance.ts'
+import { formerNames, leftPorts, portOf, type Instance, type Spec } from './core/instance.ts'
 import type { Former, Operation } from './core/operation.ts'
 
 export interface ChangeParts {
@@ -49,16 +50,19 @@ export async function change<T extends object = never>({ db, engine, seal, accep
     // Who may set a password without the old one need not wait for a lock either.
     if (password !== undefined) await forgetTries(tx, [id])
     const moves = places === null ? {} : { places: { endpoints: instance.endpoints, ports: Object.fromEntries(nodes.map((node) => [node.id, node.ports])) } }
+    const generation = instance.generation + (actions[action].bumps ? 1 : 0)
     const operationId = newId()
-    const opened = await openOperations(tx, [{ id: operationId, instance, action, generation: instance.generation, actor: caller.userName, at: now, memo: { ...memo, former: JSON.stringify({ ...former, ...moves }) } }])
+    const opened = await openOperations(tx, [{ id: operationId, instance, action, generation, actor: caller.userName, at: now, memo: { ...memo, former: JSON.stringify({ ...former, ...moves }) } }])
     if (opened.size === 0) return { id, refusal: { kind: 'busy', status: 'running', action: null } }
     await setSpec(tx, id, { spec, attributes: { ...instance.attributes, ...attributes, ...along?.attributes }, name: along?.name }, now)
+    if (generation > instance.generation) await bumpGenerations(tx, [id], now)
+    if (wish.renamedCommands) await setGrants(tx, id, { ...instance.grants, [formerNames]: instance.grants[formerNames] ?? JSON.stringify(instance.spec.renamedCommands) })
     if (places !== null) {
       await setPlaces(tx, id, places)
       // Servers are found at either, until each is known to have moved.
       await setGrants(tx, id, { ...instance.grants, [leftPorts]: `${portOf(instance, nodes)} ${port}` })
     }
     await appendAudit(tx, [{ at: now, actor: caller.userName, projectId: caller.projectId, action: `${action}.accepted`, instanceId: id, operationId, detail }])
-    return { id, operation: accepted({ id: operationId, instanceId: id, generation: instance.generation }, caller, action, now) }
+    return { id, operation: accepted({ id: operationId, instanceId: id, generation }, caller, action, now) }
   })
 }

@@ -15,7 +15,7 @@ import type { ListFilter } from '../src/core/control-plane.ts'
 
 interface Made { readonly instance: Instance; readonly node: NodeRecord; readonly action: Action | null }
 
-const actions: readonly (Action | null)[] = [null, null, null, null, 'create', 'restart', 'soft_restart', 'flush', 'delete', 'recover', 'swap', 'extend', 'shrink', 'configure', 'password', 'rescale', 'check', 'port', 'whitelist']
+const actions: readonly (Action | null)[] = [null, null, null, null, 'create', 'restart', 'soft_restart', 'flush', 'delete', 'recover', 'swap', 'extend', 'shrink', 'configure', 'password', 'rescale', 'check', 'port', 'whitelist', 'rename']
 const names = ['cache', 'Cache', 'cache_2', 'ca%che', 'ä"b\\c', 'queue']
 const tags = [{ key: 'a', value: '1' }, { key: 'a', value: '2' }, { key: 'b', value: 'x"y\\' }, { key: 'ä', value: '' }]
 const statuses: readonly Status[] = ['creating', 'createfailed', 'running', 'error', 'restarting', 'flushing', 'deleting', 'extending', 'unknown']

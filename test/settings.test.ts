@@ -323,6 +323,35 @@ describe('settings', { concurrency: false }, () => {
     assert.deepEqual([(await whitelist('GET')).json.enable_whitelist, (await whitelist('GET')).json.whitelist], [true, []])
   })
 
+  test('commands get other names with a restart, whatever was sent by their old ones', async () => {
+    for (const [name, flavor] of [['named-alone', {}], ['named-pair', ha]] as const) {
+      const id = await server.createRedis(name, { ...flavor, rename_commands: { flushall: 'wipe-all' } })
+      const made = await server.running('dcs', id)
+      const redis = client(made)
+      await redis.set('gone', '1')
+      assert.equal(await redis.call('wipe-all'), 'OK')
+      await redis.set('kept', 'yes')
+      const answer = await server.dcs('PUT', `/instances/${id}`, { rename_commands: { flushall: 'clear-all', keys: 'list-keys' } })
+      assert.equal(answer.status, 204, answer.text)
+      assert.equal(await server.status('dcs', id), 'RESTARTING')
+      assert.equal((await put(id, item('timeout', '5'))).json.error_code, 'DCS.4111')
+      await server.running('dcs', id)
+      assert.deepEqual([await redis.get('kept'), await redis.get('gone')], ['yes', null])
+      assert.deepEqual(await redis.call('list-keys', '*'), ['kept'])
+      await assert.rejects(redis.call('wipe-all'), /unknown command/)
+      await assert.rejects(redis.keys('*'), /unknown command/)
+      assert.equal(await redis.call('clear-all'), 'OK')
+      await redis.set('after', 'yes')
+      await restarted(id)
+      assert.deepEqual(await redis.call('list-keys', '*'), ['after'])
+      // The same names again change nothing.
+      const pid = nodePid(server.home, id)
+      assert.equal((await server.dcs('PUT', `/instances/${id}`, { rename_commands: { keys: 'list-keys' } })).status, 204)
+      assert.equal(nodePid(server.home, id), pid)
+      redis.disconnect()
+    }
+  })
+
   test('words about an instance change at once, and what is wrong changes nothing', async () => {
     const id = await server.createRedis('worded', ha)
     await server.running('dcs', id)

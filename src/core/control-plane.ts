@@ -99,7 +99,7 @@ export interface ChangeWish {
   readonly engine: EngineName
   readonly id: string
   readonly action: Change
-  readonly spec: Partial<Pick<Spec, 'parameters' | 'memoryBytes' | 'flavor' | 'accounts'>> & { /** Null: nobody is asked for one. */ readonly password?: string | null }
+  readonly spec: Partial<Pick<Spec, 'parameters' | 'renamedCommands' | 'memoryBytes' | 'flavor' | 'accounts'>> & { /** Null: nobody is asked for one. */ readonly password?: string | null }
   /** What a dialect echoes from now on. */
   readonly attributes?: Attributes
   /** The new service port, which everything moves to. */

@@ -136,6 +136,8 @@ export interface Engine {
    * when a server refuses what changes.
    */
   configure?(world: World, before: Spec): Promise<NodeHealth>
+  /** Before nodes start with other names for commands: sees to it that nothing on disk has a command by a name that goes. Ok when so. */
+  forgetNames?(world: World, asked: Map<string, number>): Promise<NodeHealth>
   /** Hands the master's role over, away from whoever had it by these grants. Done when ok. */
   swap?(world: World, before: Grants): Promise<NodeHealth>
   /** Hands the master's role over to this very node, within its shard. Done when ok. */

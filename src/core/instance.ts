@@ -99,6 +99,9 @@ export function listening(node: Pick<NodeRecord, 'address' | 'ports' | 'listen'>
 /** By which it is kept among the grants that servers may listen on either of two service ports: the one before and the one after. */
 export const leftPorts = 'left ports'
 
+/** By which the names that commands had are kept among the grants, as JSON, until every node can start with the new ones. */
+export const formerNames = 'former names'
+
 /** The service port that clients use. */
 export function portOf({ endpoints }: Pick<Instance, 'endpoints'>, nodes: readonly Pick<NodeRecord, 'ports'>[]): number | null {
   return endpoints['service']?.port ?? nodes[0]?.ports['service'] ?? null

@@ -6,7 +6,7 @@ import type { Provision } from './runtime.ts'
 export type Action = 'create' | 'restart' | 'soft_restart' | 'flush' | 'delete' | 'recover' | 'swap' | 'extend' | 'shrink' | 'backup' | 'restore' | 'hang_up' | Change
 
 /** What changes the settings of an instance that goes on serving. */
-export type Change = 'configure' | 'password' | 'rescale' | 'check' | 'accounts' | 'port' | 'whitelist'
+export type Change = 'configure' | 'password' | 'rescale' | 'check' | 'accounts' | 'port' | 'whitelist' | 'rename'
 
 /** `replaced`: a person's wish took the place of a recovery. `cancelled`: a person stopped it half way, and the instance is healthy. */
 export type Outcome = 'done' | 'failed' | 'replaced' | 'cancelled'

@@ -33,6 +33,7 @@ const allowedIn: Readonly<Record<Exclude<Action, 'create' | 'recover'>, readonly
   check: ['running'],
   accounts: ['running'],
   port: ['running'],
+  rename: ['running'],
   whitelist: ['running'],
   backup: ['running'],
   hang_up: ['running'],

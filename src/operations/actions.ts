@@ -6,6 +6,7 @@ import { backup } from './backup.ts'
 import { restore } from './restore.ts'
 import { hangUp } from './hang-up.ts'
 import { flush } from './flush.ts'
+import { rename } from './rename.ts'
 import { remove } from './remove.ts'
 import { shrink } from './shrink.ts'
 import { swap } from './swap.ts'
@@ -54,6 +55,7 @@ export const actions: Readonly<Record<Action, ActionRow>> = {
   check: { step: check, bumps: false, deadlineMs: minute, failures: 4 },
   accounts: { step: configure, bumps: false, deadlineMs: 10 * minute, failures: 10 },
   whitelist: { step: configure, bumps: false, deadlineMs: 10 * minute, failures: 10 },
+  rename: { step: rename, bumps: true, deadlineMs: 30 * minute, failures: 10 },
   port: { step: configure, bumps: false, deadlineMs: 10 * minute, failures: 10 },
   password: { step: configure, bumps: false, deadlineMs: 10 * minute, failures: 10 },
   configure: { step: configure, bumps: false, deadlineMs: 10 * minute, failures: 10 },

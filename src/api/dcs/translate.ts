@@ -61,7 +61,7 @@ export function detail(view: View): object {
 
 const taskNames: Readonly<Record<Action, string>> = {
   create: 'CREATE', restart: 'RESTART', soft_restart: 'SOFT_RESTART', flush: 'FLUSH', delete: 'DELETE', recover: 'RECOVER', swap: 'masterStandbySwapJob', extend: 'EXTEND', shrink: 'DelReplica', backup: 'BACKUP', restore: 'RESTORE', hang_up: 'KillClients',
-  configure: 'modify', password: 'ResetPassword', accounts: 'modifyAccount', rescale: 'EXTEND', check: 'ResizeCheck', port: 'UpdatePort', whitelist: 'AddWhitelist',
+  configure: 'modify', password: 'ResetPassword', accounts: 'modifyAccount', rescale: 'EXTEND', check: 'ResizeCheck', port: 'UpdatePort', whitelist: 'AddWhitelist', rename: 'RenameCommands',
 }
 
 /** One entry of GET …/tasks. */

@@ -1,4 +1,4 @@
-/** PUT …/instances/{instance_id}: name, description, window, backup policy, and the service port. */
+/** PUT …/instances/{instance_id}: name, description, window, backup policy, the service port, and the names of commands. */
 import { bodyOf, dryRunOf, idOf, instanceOf, type Row } from './call.ts'
 import { isRefused, refused, type Refused } from './errors.ts'
 import { maintainWindow, renamedCommands } from './fields.ts'
@@ -34,6 +34,12 @@ async function update(plane: ControlPlane, call: Call, caller: Caller, knows: re
   if (isRefused(port)) return port
   const renamed = knows.includes('rename_commands') ? newNames(body as Body, view) : null
   if (isRefused(renamed)) return renamed
+  if (port !== null && renamed !== null) return refused('DCS.4062', 'rename_commands', 'port and names change in separate calls')
+  if (renamed !== null) {
+    const answer = await plane.change({ caller, engine: 'redis', id, action: 'rename', spec: { renamedCommands: renamed }, along: words, detail: Object.keys(renamed).join(' '), dryRun })
+    if ('plan' in answer) return ok({ plan: planBody(answer.plan) })
+    return 'refusal' in answer ? notDone(answer.refusal) : noContent
+  }
   if (port !== null) {
     const answer = await plane.change({ caller, engine: 'redis', id, action: 'port', spec: {}, port, along: words, detail: `to ${port}`, dryRun })
     if ('plan' in answer) return ok({ plan: planBody(answer.plan) })
@@ -81,6 +87,9 @@ function newPort(body: Body, { instance, nodes }: View): number | null | Refused
 /** Null: they stay. Clients send an empty object. */
 function newNames(body: Body, { instance }: View): Readonly<Record<string, string>> | null | Refused {
   const names = renamedCommands(body['rename_commands'])
-  if (isRefused(names) || Object.keys(names).every((name) => instance.spec.renamedCommands[name] === names[name])) return isRefused(names) ? names : null
-  return refused('DCS.4062', 'rename_commands', 'commands get their names when the instance is created')
+  if (isRefused(names)) return names
+  const all = { ...instance.spec.renamedCommands, ...names }
+  if (Object.keys(names).every((name) => instance.spec.renamedCommands[name] === names[name])) return null
+  const targets = Object.values(all).map((name) => name.toLowerCase())
+  return new Set(targets).size === targets.length ? all : refused('DCS.4062', 'rename_commands', 'two commands would have one name')
 }

@@ -56,7 +56,7 @@ const fixed = {
 
 const taskNames: Readonly<Record<Action, string>> = {
   create: 'createInstance', restart: 'restartInstance', soft_restart: 'softRestartInstance', flush: 'flushInstance', delete: 'deleteInstance', recover: 'recoverInstance', swap: 'swapInstance', extend: 'extendInstance', shrink: 'extendInstance', backup: 'backupInstance', restore: 'restoreInstance', hang_up: 'killClients',
-  configure: 'modifyInstance', password: 'resetPassword', accounts: 'modifyAccount', rescale: 'extendInstance', check: 'checkInstance', port: 'updatePort', whitelist: 'modifyInstance',
+  configure: 'modifyInstance', password: 'resetPassword', accounts: 'modifyAccount', rescale: 'extendInstance', check: 'checkInstance', port: 'updatePort', whitelist: 'modifyInstance', rename: 'modifyInstance',
 }
 
 /** One entry of GET …/tasks. */

@@ -6,6 +6,7 @@ import { backUp, dataOf, grantsOn, seedsOf, unbackable, unrestorable } from './b
 import { dataFolder } from './data-folder.ts'
 import { desk } from './desk.ts'
 import { flushOnce, forgetFlush, type FlushTarget } from './flush.ts'
+import { forgetNames } from './names.ts'
 import { configureAll } from './configure.ts'
 import { connectionOf } from './connection.ts'
 import { layout, type RedisSecrets } from './layout.ts'
@@ -63,6 +64,7 @@ export function redisEngine(secrets: RedisSecrets, installed: (runtime: RuntimeN
     async choose(world, behind) { return await topologyOf(world.instance.spec).choose?.(ground(world), behind) ?? behind[0]! },
     readdress: (instance, nodes, port) => topologyOf(instance.spec).readdress(instance, nodes, port),
     room: maxmemoryOf,
+    forgetNames: (world, asked) => forgetNames(ground(world), asked, secrets),
     parameters: parametersOf,
     configure: (world, before) => configureAll(ground(world), before, secrets),
     async swap(world, before) { return await topologyOf(world.instance.spec).swap?.(ground(world), before) ?? { ok: true } },

@@ -4,7 +4,7 @@ import { usersOf } from './users.ts'
 import { dataFolder } from './data-folder.ts'
 import { startsWarm } from './warm.ts'
 import { topologyOf } from './topology.ts'
-import { listening, type Instance, type NodeRecord } from '../../core/instance.ts'
+import { formerNames, listening, type Instance, type NodeRecord } from '../../core/instance.ts'
 import type { NodeSpec } from '../../core/runtime.ts'
 
 export interface RedisSecrets {
@@ -30,7 +30,7 @@ export function layout(instance: Instance, nodes: readonly NodeRecord[], secrets
 }
 
 function configuration(instance: Instance, node: NodeRecord, secrets: RedisSecrets): string {
-  const { parameters, renamedCommands } = instance.spec
+  const { parameters } = instance.spec
   return [
     `bind ${listening(node).address}`, `port ${listening(node).ports['service']}`,
     'daemonize no', 'pidfile ""', 'logfile ""', `dir ${dataFolder(instance)}`,
@@ -43,8 +43,13 @@ function configuration(instance: Instance, node: NodeRecord, secrets: RedisSecre
     'aof-use-rdb-preamble yes',
     ...topologyOf(instance.spec).configuration(instance, node),
     ...[...settingsOf(instance)].map(([name, value]) => `${name} ${value}`),
-    ...Object.entries(renamedCommands).map(([from, to]) => `rename-command ${from} ${to}`),
+    ...Object.entries(namesOf(instance)).map(([from, to]) => `rename-command ${from} ${to}`),
     ...usersOf(instance, secrets).map(([name, rules]) => `user ${name} ${rules.join(' ')}`),
     '',
   ].join('\n')
+}
+
+/** The names that a node starts with: the former ones, while its files may have commands by those. */
+function namesOf({ spec, grants }: Instance): Readonly<Record<string, string>> {
+  return grants[formerNames] === undefined ? spec.renamedCommands : JSON.parse(grants[formerNames])
 }
