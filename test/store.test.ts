@@ -26,7 +26,7 @@ for (const database of databases) {
       const id = randomUUID()
       const instance: Instance = {
         id, projectId, name: 'n', engine: 'redis', version: '7.0', runtime: 'process', host: 'h',
-        spec: { flavor: 'f', memoryBytes: 1, topology: 'single', shards: 1, replicas: 1, nodeCount: 1, port: null, parameters: { appendonly: 'yes' }, renamedCommands: {}, sealedPassword: null },
+        spec: { flavor: 'f', memoryBytes: 1, topology: 'single', shards: 1, replicas: 1, nodeCount: 1, port: null, parameters: { appendonly: 'yes' }, renamedCommands: {}, sealedPassword: null, accounts: [] },
         attributes: { vpcId: 'v' }, tags: [{ key: 'k', value: 'ä' }], endpoints: {}, grants: {}, generation: 1, floor: 1, health: 'unknown', cause: null, readyAt: null, crashes: 0, createdAt: Date.now(), updatedAt: Date.now(),
       }
       const service = port += 1
