@@ -4,7 +4,7 @@ export interface ErrorRow { readonly status: number; readonly code: string; read
 
 export const gateway = {
   signature: { status: 401, code: 'APIGW.0301', message: 'Incorrect IAM authentication information: the request signature does not verify.' },
-  unsignedDate: { status: 401, code: 'APIGW.0301', message: 'Incorrect IAM authentication information: x-sdk-date must be among the signed headers.' },
+  unsignedHost: { status: 401, code: 'APIGW.0301', message: 'Incorrect IAM authentication information: host and x-sdk-date must be among the signed headers.' },
   staleSignature: { status: 401, code: 'APIGW.0301', message: "Incorrect IAM authentication information: X-Sdk-Date is missing, or more than 15 minutes from this server's clock." },
   tooLarge: { status: 413, code: 'APIGW.0201', message: 'The request entity is larger than 1 MiB.' },
   malformed: { status: 400, code: 'APIGW.0201', message: 'Bad request: this is not a well-formed HTTP request.' },

@@ -36,7 +36,7 @@ export interface Reply {
 /** What can go wrong before a service's own checks; each service has its own code for each. */
 export type Problem =
   | 'no route' | 'wrong method' | 'too large' | 'malformed' | 'token missing' | 'token invalid' | 'token expired'
-  | 'other project' | 'bad signature' | 'unsigned date' | 'stale signature' | 'bad project id' | 'fault'
+  | 'other project' | 'bad signature' | 'unsigned host' | 'stale signature' | 'bad project id' | 'fault'
   /** The database is away: the same request may be sent again later. */
   | 'unavailable'
   /** Signed in, and not allowed to do this: policies say no; only reading is allowed; no role here. */

@@ -25,11 +25,15 @@ export function readClaim(authorization: string): Claim | null {
   return { accessKey: parts[1] ?? parts[2]!, scopeDate: parts[3] ?? null, signedHeaders: parts[4]!, signature: parts[5]! }
 }
 
+/** The official Go SDK signs its name and never the host; the clouds take that, so it is the one client that may. */
+function isGoSdk(names: readonly string[], call: Call): boolean {
+  return names.includes('user-agent') && (header(call, 'user-agent') ?? '').startsWith('huaweicloud-usdk-go/')
+}
+
 /** What is wrong with a claim before any secret is looked at, so that it can be said; null when nothing is. */
-export function claimProblem(claim: Claim, call: Call, now: number): 'unsigned date' | 'stale signature' | null {
+export function claimProblem(claim: Claim, call: Call, now: number): 'unsigned host' | 'stale signature' | null {
   const names = claim.signedHeaders.split(';')
-  // Not the host: the official Go SDK does not sign it, and the clouds take its requests.
-  if (!names.includes('x-sdk-date')) return 'unsigned date'
+  if (!names.includes('x-sdk-date') || !names.includes('host') && !isGoSdk(names, call)) return 'unsigned host'
   const at = parseDate(header(call, 'x-sdk-date') ?? '')
   return at === null || Math.abs(now - at) > skewMs ? 'stale signature' : null
 }

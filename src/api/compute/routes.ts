@@ -95,7 +95,7 @@ function nova(status: number, message: string): Reply {
 function refuseCompute(problem: Problem, _path: string, action?: string): Reply {
   if (action !== undefined) return nova(403, `Policy doesn't allow ${action} to be performed.`)
   const row = {
-    'no route': gateway.noRoute, 'wrong method': gateway.wrongMethod, 'too large': gateway.tooLarge, malformed: gateway.malformed, 'unsigned date': gateway.unsignedDate, 'stale signature': gateway.staleSignature,
+    'no route': gateway.noRoute, 'wrong method': gateway.wrongMethod, 'too large': gateway.tooLarge, malformed: gateway.malformed, 'unsigned host': gateway.unsignedHost, 'stale signature': gateway.staleSignature,
     fault: gateway.fault, unavailable: gateway.unavailable, 'too many': gateway.tooMany, 'bad project id': { status: 400, message: 'Invalid project ID format.' },
   }[problem as string] ?? gateway.signature
   return nova(row.status, row.message)

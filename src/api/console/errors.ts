@@ -13,7 +13,7 @@ const denied = (message: string): ErrorRow => ({ status: 403, code: 'SLUICE.0403
 const signIn = (message: string): ErrorRow => ({ status: 401, code: gateway.signature.code, message })
 const rows: Readonly<Record<Problem, ErrorRow>> = {
   'no route': gateway.noRoute, 'wrong method': gateway.wrongMethod, 'too large': gateway.tooLarge, malformed: gateway.malformed,
-  'bad signature': gateway.signature, 'unsigned date': gateway.unsignedDate, 'stale signature': gateway.staleSignature, fault: gateway.fault, unavailable: gateway.unavailable, 'too many': gateway.tooMany,
+  'bad signature': gateway.signature, 'unsigned host': gateway.unsignedHost, 'stale signature': gateway.staleSignature, fault: gateway.fault, unavailable: gateway.unavailable, 'too many': gateway.tooMany,
   'token missing': signIn('No token in the request.'), 'token invalid': signIn('Invalid token.'), 'token expired': signIn('Token expired.'),
   forbidden: denied('Your roles do not allow this.'), 'read only': denied('Your role only allows to look.'), 'no role': denied('You have no role here.'),
   'other project': signIn('The token is for no project, or for another one.'), 'bad project id': signIn('Invalid project ID format.'),

@@ -75,6 +75,6 @@ const twins: Readonly<Record<string, string>> = {
 const problems: Readonly<Record<Problem, string | ErrorRow>> = {
   'no route': 'DCS.4001', 'wrong method': 'DCS.5001', 'token missing': 'DCS.1003', 'token invalid': 'DCS.1001', 'token expired': 'DCS.1002',
   'other project': 'DCS.1004', 'bad project id': 'DCS.4002', fault: 'DCS.5000',
-  'bad signature': gateway.signature, 'unsigned date': gateway.unsignedDate, 'stale signature': gateway.staleSignature, 'too large': gateway.tooLarge, malformed: gateway.malformed,
+  'bad signature': gateway.signature, 'unsigned host': gateway.unsignedHost, 'stale signature': gateway.staleSignature, 'too large': gateway.tooLarge, malformed: gateway.malformed,
   unavailable: gateway.unavailable, 'too many': gateway.tooMany, forbidden: 'DCS.2007', 'read only': 'DCS.3002', 'no role': 'DCS.2003',
 }

@@ -45,6 +45,6 @@ function envelope(row: ErrorRow): Reply { return { status: row.status, body: { e
 const problems: Readonly<Record<Problem, string | ErrorRow>> = {
   'no route': 'DMS.00404001', 'wrong method': 'DMS.00405001', 'token missing': 'DMS.10240103', 'token invalid': 'DMS.10240101', 'token expired': 'DMS.10240102',
   'other project': 'DMS.10240104', 'bad project id': 'DMS.00400002', fault: 'DMS.00500000',
-  'bad signature': gateway.signature, 'unsigned date': gateway.unsignedDate, 'stale signature': gateway.staleSignature, 'too large': gateway.tooLarge, malformed: gateway.malformed,
+  'bad signature': gateway.signature, 'unsigned host': gateway.unsignedHost, 'stale signature': gateway.staleSignature, 'too large': gateway.tooLarge, malformed: gateway.malformed,
   unavailable: gateway.unavailable, 'too many': gateway.tooMany, forbidden: 'DMS.00403003', 'read only': 'DMS.00403002', 'no role': 'DMS.00403003',
 }

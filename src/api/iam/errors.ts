@@ -24,7 +24,7 @@ export function forbidden(action: string): Reply { return keystone(403, `You are
 export const unauthorized = 'The request you have made requires authentication.'
 
 const gatewayRows: Readonly<Partial<Record<Problem, ErrorRow>>> = {
-  'bad signature': gateway.signature, 'unsigned date': gateway.unsignedDate, 'stale signature': gateway.staleSignature, 'too large': gateway.tooLarge, malformed: gateway.malformed,
+  'bad signature': gateway.signature, 'unsigned host': gateway.unsignedHost, 'stale signature': gateway.staleSignature, 'too large': gateway.tooLarge, malformed: gateway.malformed,
   unavailable: gateway.unavailable, 'too many': gateway.tooMany,
 }
 const statuses: Readonly<Partial<Record<Problem, readonly [number, string]>>> = {

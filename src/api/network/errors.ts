@@ -24,7 +24,7 @@ const signIn = (message: string): ErrorRow => ({ status: 401, code: gateway.sign
 const denied: ErrorRow = { status: 403, code: 'VPC.0010', message: 'Your roles do not allow this.' }
 const rows: Readonly<Record<Problem, ErrorRow>> = {
   'no route': gateway.noRoute, 'wrong method': gateway.wrongMethod, 'too large': gateway.tooLarge, malformed: gateway.malformed,
-  'bad signature': gateway.signature, 'unsigned date': gateway.unsignedDate, 'stale signature': gateway.staleSignature, fault: gateway.fault, unavailable: gateway.unavailable, 'too many': gateway.tooMany,
+  'bad signature': gateway.signature, 'unsigned host': gateway.unsignedHost, 'stale signature': gateway.staleSignature, fault: gateway.fault, unavailable: gateway.unavailable, 'too many': gateway.tooMany,
   'token missing': signIn('No token in the request.'), 'token invalid': signIn('Invalid token.'), 'token expired': signIn('Token expired.'),
   'other project': signIn('The token is for no project, or for another one.'), 'bad project id': { status: 400, code: 'VPC.0007', message: 'Invalid project ID format.' },
   forbidden: denied, 'read only': denied, 'no role': denied,
