@@ -7,6 +7,12 @@ import type { Identity } from '../../core/runtime.ts'
 
 /** The account that only the control plane uses; customers keep `default`. */
 export const account = 'sluice'
+/**
+ * The account by which nodes copy from each other. Whoever asks a node for its configuration reads this one's password, so
+ * it may do nothing but copy, and the other one's does not follow from it.
+ */
+export const copier = 'sluice-copy'
+export function copierPassword(accountPassword: string): string { return createHash('sha256').update(`copies ${accountPassword}`).digest('base64url') }
 
 /** The hash form of a password that Redis keeps in its configuration. */
 export function aclHash(password: string): string { return `#${createHash('sha256').update(password).digest('hex')}` }

@@ -5,7 +5,8 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { checkpoint } from '../../core/checkpoint.ts'
-import { all, readInfo } from './client.ts'
+import { all, copier, readInfo } from './client.ts'
+import { admitting } from './replication.ts'
 import { answering, judgeCluster } from './cluster-judge.ts'
 import { beforePromotion, claimGiven, finishGiven, fitMemory, spread, uneven, type Shards } from './cluster-reshard.ts'
 import { busPort, byShard, copied, headOf, isFed, isOwner, lookAtCluster, masterGrant, ownerOf, placeOf, shardGrant, shardsOf, slotCount, type ClusterView } from './cluster-views.ts'
@@ -84,10 +85,12 @@ async function record(ground: Ground, grants: Grants, more: Grants): Promise<Gra
 
 /** Every node, for each may become a replica without us. No file holds the password, so each start takes it away. */
 async function authorise(ground: Ground, views: readonly ClusterView[]): Promise<void> {
-  await Promise.all(views.filter((view) => view.me && view.masterauth !== ground.password).map(async ({ session, me, info }) => {
+  const strange = views.filter((view) => view.me && view.masterauth !== ground.password)
+  if (strange.length > 0) await Promise.all(views.filter((view) => view.me).map(({ session }) => all(session!.redis, [admitting(ground.password)])))
+  await Promise.all(strange.map(async ({ session, me, info }) => {
     // One that tried without it would try again after a second only.
     const again = me!.master !== null && info('master_link_status') !== 'up' ? [['CLUSTER', 'REPLICATE', me!.master]] : []
-    await all(session!.redis, [['CONFIG', 'SET', 'masterauth', ground.password], ...again])
+    await all(session!.redis, [['CONFIG', 'SET', 'masteruser', copier], ['CONFIG', 'SET', 'masterauth', ground.password], ...again])
     checkpoint('engine.authorised')
   }))
 }

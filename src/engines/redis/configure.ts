@@ -1,7 +1,7 @@
 /** Makes the settings of servers that run what the spec says, without restarting one; each is asked again whether it is so. */
 import { checkpoint } from '../../core/checkpoint.ts'
 import { TerminalError } from '../../core/operation.ts'
-import { account, all } from './client.ts'
+import { account, all, copier } from './client.ts'
 import { closeAll, meetAll, type Seen } from './seen.ts'
 import { isSet, settingsOf } from './parameters.ts'
 import { cut, relisten } from './views.ts'
@@ -18,7 +18,7 @@ export async function configureAll(ground: Ground, before: Spec, secrets: RedisS
   const { instance } = ground
   const [wanted, former] = [settingsOf(instance), settingsOf({ ...instance, spec: before })]
   const changed = new Set([...wanted.keys()].filter((name) => wanted.get(name) !== former.get(name)))
-  const users = usersOf(instance, secrets).filter(([name]) => name !== account)
+  const users = usersOf(instance, secrets).filter(([name]) => name !== account && name !== copier)
   const views = await meetAll(ground, {}, async () => ({}))
   try {
     // All of them to the end: what is taken back after a refusal must not be overtaken by what is still being set.
@@ -63,7 +63,7 @@ async function said({ session }: Seen, wanted: Settings): Promise<Settings> {
 }
 
 /** Users that are nobody's to remove: ours, and the one by which a container asks whether it is ready. */
-const kept: readonly string[] = ['default', account, 'probe']
+const kept: readonly string[] = ['default', account, copier, 'probe']
 
 /** Connections that are open stay what they are: a new password is asked of those that come. */
 async function admit(view: Seen, users: readonly User[]): Promise<void> {

@@ -11,7 +11,7 @@ import { endHung, hangsAfterMs, hangsAloneAfterMs } from './hung.ts'
 import { appends, copyFrom, descendsFrom, holds, isForked, isMaster, isReadOnly, judge, lookAgain, lookAtAll, offsetOf, reaches, type NodeView } from './views.ts'
 import { closeAll, isLinked, wasLinked } from './seen.ts'
 import { occupy, vacateDoor } from './doors.ts'
-import { obeying } from './replication.ts'
+import { admitting, obeying } from './replication.ts'
 import { appendAgain, cool, isComplete, isWritten, prepareStop, warmGrant } from './warm.ts'
 import type { Grants, NodeRecord } from '../../core/instance.ts'
 import type { NodeHealth } from '../../core/engine.ts'
@@ -183,9 +183,12 @@ async function follow(ground: Ground, view: NodeView, master: NodeView): Promise
   // By itself it asks its master again and again; a customer may have set what it is refused for.
   const obeys = isReadOnly(view) && (isLinked(view) || view.info('master_sync_in_progress') === '1')
   if (follows) {
-    if (!obeys) await all(view.session!.redis, obeying(ground.password))
+    if (obeys) return
+    await all(master.session!.redis, [admitting(ground.password)])
+    await all(view.session!.redis, obeying(ground.password))
     return
   }
+  await all(master.session!.redis, [admitting(ground.password)])
   await all(view.session!.redis, [...obeying(ground.password), ['REPLICAOF', address, port]])
   checkpoint('engine.followed')
   await lookAgain(view)

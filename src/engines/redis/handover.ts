@@ -4,7 +4,7 @@ import { all, readInfo } from './client.ts'
 import { copyFrom, cut, holds, isMaster, leave, lookAgain, offsetOf, reaches, relisten, take, whereIs, type NodeView } from './views.ts'
 import { handOverTurned } from './handover-turned.ts'
 import { isLinked } from './seen.ts'
-import { obeying } from './replication.ts'
+import { admitting, obeying } from './replication.ts'
 import type { NodeHealth } from '../../core/engine.ts'
 import type { Endpoint } from '../../core/instance.ts'
 import type { Ground } from './topology.ts'
@@ -28,7 +28,10 @@ export async function handOver(ground: Ground, old: NodeView, next: NodeView): P
     if (!isLinked(next) || next.info('master_replid') !== old.info('master_replid')) {
       // It copies from somebody else, or not yet.
       const { address, port } = copyFromOld(ground, old)
-      if (next.info('master_host') !== address || next.info('master_port') !== String(port)) await all(to, [...obeying(ground.password), ['REPLICAOF', address, port]])
+      if (next.info('master_host') !== address || next.info('master_port') !== String(port)) {
+        await all(from, [admitting(ground.password)])
+        await all(to, [...obeying(ground.password), ['REPLICAOF', address, port]])
+      }
       return { ok: false, reason: `node ${next.node.ordinal} does not have all data of the master, node ${old.node.ordinal}, yet` }
     }
     // While clients still write. One that just copied everything hears the rest only when its master has noticed the end of the copy.
@@ -52,7 +55,7 @@ export async function handOver(ground: Ground, old: NodeView, next: NodeView): P
   await all(from, [...obeying(ground.password), ['REPLICAOF', old.node.address, 1]])
   checkpoint('engine.demoted')
   // It leaves the readers' address for this one; those that read there are cut, for the address will be another's.
-  await relisten(next, [['REPLICAOF', 'NO', 'ONE'], ...holds(next, readonly) ? cut : []], take(next, service), [])
+  await relisten(next, [admitting(ground.password), ['REPLICAOF', 'NO', 'ONE'], ...holds(next, readonly) ? cut : []], take(next, service), [])
   checkpoint('engine.promoted')
   const master = copyFrom(ground, next)
   await all(from, [['REPLICAOF', master.address, master.port], ['CLIENT', 'UNPAUSE']])

@@ -10,7 +10,7 @@ import { forgetNames } from './names.ts'
 import { configureAll } from './configure.ts'
 import { connectionOf } from './connection.ts'
 import { layout, type RedisSecrets } from './layout.ts'
-import { readInfo, withSession, type Info } from './client.ts'
+import { copierPassword, readInfo, withSession, type Info } from './client.ts'
 import { maxmemoryOf, parametersOf } from './parameters.ts'
 import { plan } from './plan.ts'
 import { prefer, rolesOf } from './roles.ts'
@@ -36,7 +36,7 @@ export function redisEngine(secrets: RedisSecrets, installed: (runtime: RuntimeN
   const target = (instance: Instance, node: NodeRecord, state: NodeState): Target =>
     ({ doors: doorsOf(instance, node), identity: state.identity!, password: secrets.account(instance.id) })
   const ground = (world: World): Ground =>
-    ({ ...world, reach: (node, state) => target(world.instance, node, state), password: secrets.account(world.instance.id) })
+    ({ ...world, reach: (node, state) => target(world.instance, node, state), password: copierPassword(secrets.account(world.instance.id)) })
   async function flushTargets(world: World, key: string): Promise<FlushTarget[]> {
     const masters = await topologyOf(world.instance.spec).masters(ground(world), `sluice:flushed:${key}`)
     return masters.map(({ node, replicas, key: marker }) => ({

@@ -4,7 +4,7 @@
  * the files are written anew, without them.
  */
 import { checkpoint } from '../../core/checkpoint.ts'
-import { account, all } from './client.ts'
+import { account, all, copier } from './client.ts'
 import { closeAll, meetAll } from './seen.ts'
 import { usersOf } from './users.ts'
 import type { NodeHealth } from '../../core/engine.ts'
@@ -19,7 +19,7 @@ const arrivesWithinMs = 100
 
 /** `asked`: which servers were asked to write theirs, by this run of the operation. */
 export async function forgetNames(ground: Ground, asked: Map<string, number>, secrets: RedisSecrets): Promise<NodeHealth> {
-  const users = usersOf(ground.instance, secrets).filter(([name]) => name !== account)
+  const users = usersOf(ground.instance, secrets).filter(([name]) => name !== account && name !== copier)
   const views = await meetAll(ground, {}, async () => ({}))
   try {
     // Everywhere first: what one node is sent all of its shard writes down.

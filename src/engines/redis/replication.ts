@@ -1,14 +1,19 @@
 /** What every Redis that copies, or is copied from, is told. */
-import { account } from './client.ts'
+import { aclHash, copier } from './client.ts'
 import type { NodeRecord } from '../../core/instance.ts'
 
 /** What makes a node a replica that its master lets in and that takes no write, whatever a customer has set. */
-export const obeying = (password: string): readonly (readonly string[])[] => [['CONFIG', 'SET', 'masteruser', account], ['CONFIG', 'SET', 'masterauth', password], ['CONFIG', 'SET', 'replica-read-only', 'yes']]
+export const obeying = (password: string): readonly (readonly string[])[] => [['CONFIG', 'SET', 'masteruser', copier], ['CONFIG', 'SET', 'masterauth', password], ['CONFIG', 'SET', 'replica-read-only', 'yes']]
+
+/** Rules of the account by which nodes copy. */
+export const copierRules = (password: string): readonly string[] => ['on', aclHash(password), '+psync', '+replconf', '+ping']
+/** Has a node let in those that copy from it: one that was started by an earlier release does not know them. */
+export const admitting = (password: string): readonly string[] => ['ACL', 'SETUSER', copier, 'reset', ...copierRules(password)]
 
 /** Lines of redis.conf. The password is no part of them: it is granted at run time. */
 export function copying(node: NodeRecord): readonly string[] {
   return [
-    `masteruser ${account}`,
+    `masteruser ${copier}`,
     // Only an address of its own is one to come from.
     ...node.listen ? [] : [`bind-source-addr ${node.address}`],
     // The stock 5 s are for more replicas to join one transfer; here one waits for each.

@@ -12,7 +12,7 @@ import type { NodeState } from '../../core/runtime.ts'
 export type Reach = (node: NodeRecord, state: NodeState) => Target
 
 /** A topology's view of a World. */
-export interface Ground extends World { readonly reach: Reach; /** The password of the control plane's account, by which nodes copy from each other. */ readonly password: string }
+export interface Ground extends World { readonly reach: Reach; /** The password by which nodes copy from each other. */ readonly password: string }
 
 export interface Topology {
   /** Listeners of a node, with standard ports. */

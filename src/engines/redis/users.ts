@@ -1,5 +1,6 @@
 /** Who may log in to a Redis, and what each may do. Pure. */
-import { account, aclHash } from './client.ts'
+import { account, aclHash, copier, copierPassword } from './client.ts'
+import { copierRules } from './replication.ts'
 import { isReadOnly } from './parameters.ts'
 import { topologyOf } from './topology.ts'
 import type { Instance } from '../../core/instance.ts'
@@ -16,12 +17,13 @@ function rulesOf(instance: Instance): string[] {
   return ['~*', '&*', '+@all', ...withheld.split(' '), ...topologyOf(instance.spec).withheld?.split(' ') ?? [], ...isReadOnly(instance) ? ['-@write'] : []]
 }
 
-/** Customers' users first, and last the control plane's own, which never changes. */
+/** Customers' users first, and last those that never change: by which nodes copy, and the control plane's own. */
 export function usersOf(instance: Instance, secrets: RedisSecrets): readonly User[] {
   const password = secrets.customer(instance)
   return [
     ['default', ['on', password === null ? 'nopass' : aclHash(password), ...rulesOf(instance)]],
     ...(instance.spec.accounts ?? []).map(({ name, role, sealedPassword }): User => [name, ['on', aclHash(secrets.customer({ spec: { sealedPassword } })!), ...rulesOf(instance).filter((rule) => rule !== '-@write'), ...role === 'read' || isReadOnly(instance) ? ['-@write'] : []]]),
+    [copier, copierRules(copierPassword(secrets.account(instance.id)))],
     [account, ['on', aclHash(secrets.account(instance.id)), '~*', '&*', '+@all']],
   ]
 }
