@@ -60,6 +60,18 @@ test('a new master that has served alone comes back itself: who was master befor
   assert.equal(await redis.dbsize(), 50)
 }))
 
+test('the password by which a replica copies opens nothing else', () => withPair('copies', async ({ nodes, replica }) => {
+  const config = nodes[replica]!
+  const [[, username], [, secret]] = await Promise.all([config.config('GET', 'masteruser'), config.config('GET', 'masterauth')]) as [string[], string[]]
+  const asCopier = config.duplicate({ lazyConnect: true, enableReadyCheck: false, disableClientInfo: true, retryStrategy: () => null, maxRetriesPerRequest: 0 })
+  await asCopier.connect()
+  try {
+    assert.equal(await asCopier.call('AUTH', username!, secret!), 'OK')
+    for (const command of [['GET', 'key'], ['SET', 'key', 'value'], ['REPLICAOF', 'NO', 'ONE'], ['CONFIG', 'GET', 'port'], ['ACL', 'WHOAMI'], ['SHUTDOWN']] as [string, ...string[]][]) await assert.rejects(asCopier.call(...command), /NOPERM/, command.join(' '))
+    await assert.rejects(asCopier.call('AUTH', 'sluice', secret!), /WRONGPASS/)
+  } finally { asCopier.disconnect() }
+}))
+
 test('a replica that a customer lets take writes, or keeps from its master, is put right', () => withPair('put-right', async ({ id, redis, nodes, master, replica }) => {
   const [own, other] = [nodes[replica]!, nodes[master]!]
   // Of a master it counts from the day on which it is none.
