@@ -1,7 +1,7 @@
 /** Notices what changed by itself: a node that died, an engine that stopped answering. It changes nothing; it opens recoveries. */
 import { randomUUID } from 'node:crypto'
 import { appendAudit } from '../store/audit.ts'
-import { lockInstances, nodesOf, setHealth, settledInstances } from '../store/instances.ts'
+import { lockInstances, setHealth, settledReader } from '../store/instances.ts'
 import { openOperations, openOperationsOf } from '../store/operations.ts'
 import { transact, type Database, type Tx } from '../store/database.ts'
 import { isAway } from '../core/away.ts'
@@ -57,18 +57,18 @@ function observe({ db, engines, runtimes, host, log, opened }: ObserverParts, na
   let looking: Promise<void> | null = null
   let stopped = false
   let again = false
+  const settled = settledReader(db, host, name)
   const failed = reporter(log, 'the instances could not be looked at')
   let isAwayNow = false
 
   async function look(): Promise<void> {
     // Of the others an operation takes care, or there is nothing yet to keep running.
-    const instances = await settledInstances(db, host, name)
-    const ids = new Set(instances.map((instance) => instance.id))
-    const nodes = await nodesOf(db, [...ids])
+    const found = await settled()
+    const ids = new Set(found.map(({ instance }) => instance.id))
     for (const id of asked.keys()) if (!ids.has(id)) asked.delete(id)
-    for (const instance of instances) {
+    for (const { instance, nodes } of found) {
       if (stopped) return
-      const met = await judge(instance, nodes.get(instance.id) ?? []).then(() => true, (error) => {
+      const met = await judge(instance, nodes).then(() => true, (error) => {
         if (isAway(error)) return away((error as Error).message)
         log.warn({ instance: instance.id, reason: (error as Error).message }, 'an instance could not be looked at')
         return true

@@ -1,4 +1,5 @@
 /** Takes accepted operations, calls their steps until they are done, and settles them. */
+import { setTimeout as sleep } from 'node:timers/promises'
 import { actions } from './actions.ts'
 import { claim, giveUp, grant, heldOf, letGo, place, remember, renew, settle, type Settlement } from '../store/operations.ts'
 import { recordFiles } from '../store/backups.ts'
@@ -243,10 +244,5 @@ async function within<T>(step: Promise<T>, ms: number): Promise<T> {
   try { return await Promise.race([step, overdue]) } finally { clearTimeout(timer) }
 }
 
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(done, ms)
-    signal.addEventListener('abort', done, { once: true })
-    function done(): void { clearTimeout(timer); signal.removeEventListener('abort', done); resolve() }
-  })
-}
+/** Ends early when the signal comes, and never fails. */
+function pause(ms: number, signal: AbortSignal): Promise<void> { return sleep(ms, undefined, { signal }).catch(() => {}) }

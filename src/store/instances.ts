@@ -156,18 +156,44 @@ export async function plannedInstances(db: Reader, host: string): Promise<Instan
   return rows.map(instanceOf)
 }
 
-/** Those of this host, or of the cluster, that were created and that no operation is working on: the ones nobody looks after. */
-export async function settledInstances(db: Reader, host: string, runtime: RuntimeName): Promise<Instance[]> {
+export interface Settled { readonly instance: Instance; readonly nodes: readonly NodeRecord[] }
+
+/**
+ * Reads those of this host, or of the cluster, that were created and that no operation is working on: the ones nobody looks
+ * after. It is asked twice a second, so a row that is as it was is not read into an instance again.
+ */
+export function settledReader(db: Reader, host: string, runtime: RuntimeName): () => Promise<Settled[]> {
+  let known = new Map<string, { readonly row: InstanceRow; readonly instance: Instance }>()
   const open = db.selectFrom('operations').select('instance_id').where('finished_at', 'is', null)
-  return (await db.selectFrom('instances').selectAll().where('host', 'in', [host, clusterHost]).where('runtime', '=', runtime).where('ready_at', 'is not', null).where('id', 'not in', open).execute()).map(instanceOf)
+  const settled = db.selectFrom('instances').where('host', 'in', [host, clusterHost]).where('runtime', '=', runtime).where('ready_at', 'is not', null).where('id', 'not in', open)
+  return async () => {
+    const rows = await settled.selectAll().execute()
+    if (rows.length === 0) return []
+    const nodes = byInstance(await db.selectFrom('nodes').selectAll().where('instance_id', 'in', settled.select('instances.id')).orderBy('ordinal').execute())
+    known = new Map(rows.map((row) => {
+      const before = known.get(row.id)
+      return [row.id, before && isSame(before.row, row) ? before : { row, instance: instanceOf(row) }]
+    }))
+    // One that has none by now was taken up by an operation between the two.
+    return rows.flatMap(({ id }) => nodes.has(id) ? [{ instance: known.get(id)!.instance, nodes: nodes.get(id)! }] : [])
+  }
 }
 
+function isSame(a: InstanceRow, b: InstanceRow): boolean { return (Object.keys(b) as (keyof InstanceRow)[]).every((column) => a[column] === b[column]) }
+
 export async function nodesOf(db: Reader, instanceIds: readonly string[]): Promise<Map<string, NodeRecord[]>> {
-  const byInstance = new Map<string, NodeRecord[]>()
-  if (instanceIds.length === 0) return byInstance
-  const rows = await db.selectFrom('nodes').selectAll().where('instance_id', 'in', instanceIds).orderBy('ordinal').execute()
-  for (const row of rows) byInstance.set(row.instance_id, [...byInstance.get(row.instance_id) ?? [], nodeOf(row)])
-  return byInstance
+  if (instanceIds.length === 0) return new Map()
+  return byInstance(await db.selectFrom('nodes').selectAll().where('instance_id', 'in', instanceIds).orderBy('ordinal').execute())
+}
+
+function byInstance(rows: readonly NodeRow[]): Map<string, NodeRecord[]> {
+  const nodes = new Map<string, NodeRecord[]>()
+  for (const row of rows) {
+    const siblings = nodes.get(row.instance_id)
+    if (siblings) siblings.push(nodeOf(row))
+    else nodes.set(row.instance_id, [nodeOf(row)])
+  }
+  return nodes
 }
 
 /** The addresses that nodes of this host hold: "127.83.1.2:6379". */

@@ -1,5 +1,5 @@
 /** Who is master and who is replica, as granted. Pure: it asks no server. */
-import { priorityGrant } from './failover.ts'
+import { priorityGrant } from './succession.ts'
 import { topologyOf } from './topology.ts'
 import type { NodeRole } from '../../core/engine.ts'
 import type { Grants, Instance, NodeRecord } from '../../core/instance.ts'
