@@ -228,7 +228,7 @@ describe('an instance of several nodes', { concurrency: false }, () => {
     assert.equal((await cancel(restart.id)).json.error_code, 'SLUICE.0410')
     assert.equal((await settled(server, id)).outcome, 'done')
     assert.equal((await server.dcs('DELETE', `/instances/${id}/tasks/${task}`)).status, 200)
-    assert.equal((await server.dcs('DELETE', `/instances/${id}/tasks/${task}`)).status, 404)
+    assert.equal((await server.dcs('DELETE', `/instances/${id}/tasks/${task}`)).status, 400)
     assert.ok(!(await operationsOf(server, id)).some((one) => one.id === task))
     redis.disconnect()
   })
