@@ -23,8 +23,9 @@ export function locateRedis(programs: Config['programs']): Locate {
 /** The redis-server to use. Throws one sentence with path and version when there is none or it is too old. */
 export async function findRedis(programs: Config['programs']): Promise<RedisServer> {
   if (programs.redisServer) return inspect(programs.redisServer)
-  // Every list of instances asks, and a PATH has many folders: what was found is only looked for again when it is gone.
-  if (found !== undefined && isProgram(found)) return inspect(found)
+  // Everything that shows an instance asks, and a PATH has many folders: what was found is only looked for again when it is gone, and asked again when it is another one.
+  const same = found === undefined ? undefined : known.get(stampOf(found) ?? '')
+  if (same) return same
   const folders = [...(process.env['PATH'] ?? '').split(delimiter), join(programs.engineFolder, 'redis')]
   const path = folders.flatMap((folder) => [join(folder, 'redis-server'), join(folder, 'valkey-server')]).find(isProgram)
   found = path
@@ -37,12 +38,17 @@ const known = new Map<string, Promise<RedisServer>>()
 
 /** Fifty creations at once ask one program once. */
 async function inspect(path: string): Promise<RedisServer> {
-  let stamp: string
-  try { stamp = `${path}:${statSync(path).mtimeMs}` } catch { throw new Error(`${path} does not exist: SLUICE_REDIS_SERVER must name a redis-server program`) }
+  const stamp = stampOf(path)
+  if (stamp === null) throw new Error(`${path} does not exist: SLUICE_REDIS_SERVER must name a redis-server program`)
   const asked = known.get(stamp) ?? askVersion(path)
   known.set(stamp, asked)
   asked.catch(() => known.delete(stamp))
   return asked
+}
+
+/** Tells a file from the one that takes its place; null when there is none. */
+function stampOf(path: string): string | null {
+  try { return `${path}:${statSync(path).mtimeMs}` } catch { return null }
 }
 
 async function askVersion(path: string): Promise<RedisServer> {
