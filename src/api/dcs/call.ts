@@ -49,6 +49,15 @@ export async function instanceOf(plane: ControlPlane, call: Call, caller: Caller
 /** `?dry_run=true`, an extension of ours. */
 export function dryRunOf(call: Call): boolean | Refused { return readDryRun(call.query) ?? refused('DCS.4062', 'dry_run') }
 
+/** What every change of one instance has: whose it is, whether it is only asked what would happen, and the body. */
+export function wishOf(call: Call): { readonly id: string; readonly dryRun: boolean; readonly body: Body } | Refused {
+  const [id, dryRun] = [idOf(call), dryRunOf(call)]
+  if (isRefused(id)) return id
+  if (isRefused(dryRun)) return dryRun
+  const body = bodyOf(call)
+  return isRefused(body) ? body : { id, dryRun, body }
+}
+
 /**
  * Answers what Sluice has nothing to do it with: the documented code, and why. What is wrong with the request is said
  * first: an instance that does not exist, or a body that is no JSON.

@@ -1,5 +1,5 @@
 /** Configuration parameters of an instance: shown, changed while it serves, and what was changed before. */
-import { bodyOf, dryRunOf, idOf, instanceOf, unknown, type Row } from './call.ts'
+import { instanceOf, unknown, wishOf, type Row } from './call.ts'
 import { isRefused, refused, type Refused } from './errors.ts'
 import { readPage } from './queries.ts'
 import { readParameters, shown } from './parameters.ts'
@@ -7,7 +7,7 @@ import { refusalCode } from './batch.ts'
 import { moment, statusWords } from './translate.ts'
 import { noContent, ok, type Call, type Caller, type Reply } from '../http.ts'
 import { planBody } from '../plan.ts'
-import { uuid, type Body } from '../json.ts'
+import { uuid } from '../json.ts'
 import type { ControlPlane, TaskView, View } from '../../core/control-plane.ts'
 
 const configs = '/:project_id/instances/:instance_id/configs'
@@ -45,14 +45,12 @@ function configStatus({ operation }: TaskView): 'UPDATING' | 'SUCCESS' | 'FAILUR
 }
 
 async function update(plane: ControlPlane, call: Call, caller: Caller, accepted: (operationId: string) => Reply): Promise<Reply | Refused> {
-  const [id, dryRun] = [idOf(call), dryRunOf(call)]
-  if (isRefused(id)) return id
-  if (isRefused(dryRun)) return dryRun
-  const body = bodyOf(call)
-  if (isRefused(body)) return body
+  const wish = wishOf(call)
+  if (isRefused(wish)) return wish
+  const { id, dryRun, body } = wish
   const view = await instanceOf(plane, call, caller)
   if (isRefused(view)) return view
-  const parameters = readParameters((body as Body)['redis_config'], plane.parameters('redis', view.instance))
+  const parameters = readParameters(body['redis_config'], plane.parameters('redis', view.instance))
   if (isRefused(parameters)) return parameters
   const answer = await plane.change({
     caller, engine: 'redis', id, action: 'configure', spec: { parameters }, dryRun,

@@ -1,5 +1,5 @@
 /** The password of an instance: changed by whoever knows the old one, or reset. */
-import { bodyOf, dryRunOf, idOf, instanceOf, unknown, type Row } from './call.ts'
+import { instanceOf, unknown, wishOf, type Row } from './call.ts'
 import { isRefused, refused, type Refused } from './errors.ts'
 import { isStrong } from './fields.ts'
 import { refusalCode } from './batch.ts'
@@ -31,11 +31,9 @@ function answered(result: string, message: string, left: number, lockedForMs = 0
 }
 
 async function update(plane: ControlPlane, call: Call, caller: Caller, say: Words): Promise<Reply | Refused> {
-  const [id, dryRun] = [idOf(call), dryRunOf(call)]
-  if (isRefused(id)) return id
-  if (isRefused(dryRun)) return dryRun
-  const body = bodyOf(call)
-  if (isRefused(body)) return body
+  const wish = wishOf(call)
+  if (isRefused(wish)) return wish
+  const { id, dryRun, body } = wish
   const { old_password: old, new_password: next } = body as Body
   if (typeof old !== 'string' || old === '' || old.length > 256) return refused('DCS.4845', undefined, 'old_password')
   if (typeof next !== 'string' || next === '') return refused('DCS.4845', undefined, 'new_password')
@@ -60,12 +58,10 @@ function notChanged(answer: PasswordAnswer, say: Words): Reply | Refused {
 }
 
 async function reset(plane: ControlPlane, call: Call, caller: Caller): Promise<Reply | Refused> {
-  const [id, dryRun] = [idOf(call), dryRunOf(call)]
-  if (isRefused(id)) return id
-  if (isRefused(dryRun)) return dryRun
-  const body = bodyOf(call)
-  if (isRefused(body)) return body
-  const password = wantedPassword(body as Body)
+  const wish = wishOf(call)
+  if (isRefused(wish)) return wish
+  const { id, dryRun, body } = wish
+  const password = wantedPassword(body)
   if (isRefused(password)) return password
   const view = await instanceOf(plane, call, caller)
   if (isRefused(view)) return view

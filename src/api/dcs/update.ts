@@ -1,5 +1,5 @@
 /** PUT …/instances/{instance_id}: name, description, window, backup policy, the service port, and the names of commands. */
-import { bodyOf, dryRunOf, idOf, instanceOf, type Row } from './call.ts'
+import { instanceOf, wishOf, type Row } from './call.ts'
 import { isRefused, refused, type Refused } from './errors.ts'
 import { maintainWindow, renamedCommands } from './fields.ts'
 import { readBackupPolicy } from './policy.ts'
@@ -21,11 +21,9 @@ export const updateRows: readonly Row[] = [
 type Real = 'port' | 'rename_commands'
 
 async function update(plane: ControlPlane, call: Call, caller: Caller, knows: readonly Real[]): Promise<Reply | Refused> {
-  const [id, dryRun] = [idOf(call), dryRunOf(call)]
-  if (isRefused(id)) return id
-  if (isRefused(dryRun)) return dryRun
-  const body = bodyOf(call)
-  if (isRefused(body)) return body
+  const wish = wishOf(call)
+  if (isRefused(wish)) return wish
+  const { id, dryRun, body } = wish
   const view = await instanceOf(plane, call, caller)
   if (isRefused(view)) return view
   const words = readWords(body as Body, view)

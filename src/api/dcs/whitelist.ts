@@ -3,7 +3,7 @@
  * would keep somebody out is refused by its documented code, and never kept as if it did.
  */
 import { isIP } from 'node:net'
-import { bodyOf, dryRunOf, idOf, instanceOf, type Row } from './call.ts'
+import { instanceOf, wishOf, type Row } from './call.ts'
 import { isRefused, refused, type Refused } from './errors.ts'
 import { refusalCode } from './batch.ts'
 import { noContent, ok, type Call, type Caller, type Reply } from '../http.ts'
@@ -32,12 +32,10 @@ async function show(plane: ControlPlane, call: Call, caller: Caller): Promise<Re
 }
 
 async function update(plane: ControlPlane, call: Call, caller: Caller, accepted: (operationId: string) => Reply): Promise<Reply | Refused> {
-  const [id, dryRun] = [idOf(call), dryRunOf(call)]
-  if (isRefused(id)) return id
-  if (isRefused(dryRun)) return dryRun
-  const body = bodyOf(call)
-  if (isRefused(body)) return body
-  const whitelist = read(body as Body)
+  const wish = wishOf(call)
+  if (isRefused(wish)) return wish
+  const { id, dryRun, body } = wish
+  const whitelist = read(body)
   if (isRefused(whitelist)) return whitelist
   const view = await instanceOf(plane, call, caller)
   if (isRefused(view)) return view
