@@ -1,4 +1,4 @@
-/** Backups of real instances that serve meanwhile, and what becomes of the data when one is loaded. */
+/** Backups of real instances that serve meanwhile, and what becomes of the data when one is loaded. Long, for all of it shares one server and what was backed up on it. */
 import assert from 'node:assert/strict'
 import { createHash, randomUUID } from 'node:crypto'
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
@@ -122,7 +122,7 @@ test('files are downloaded by links that are signed and end', async () => {
   for (const expiration of [299, 86_401, undefined, 'x']) assert.equal(code(await server.dcs('POST', path(`/backups/${backup_id}/links`), { expiration })), '400 DCS.4062')
 })
 
-test('a damaged file leaves the instance as it is, and one that cannot be loaded is given back', async () => {
+test('a damaged file leaves the instance as it is, and one that cannot be loaded is given back', async (t) => {
   const { backup_id } = await backUp({})
   const file = join(server.home, 'backups', id, backup_id, 'shard-0.rdb')
   const good = readFileSync(file)
@@ -140,7 +140,7 @@ test('a damaged file leaves the instance as it is, and one that cannot be loaded
   assert.equal(await redis.get('kept'), 'as it was')
   redis.disconnect()
   // One that is as recorded and that no server takes, as if it had been written badly in the first place: found out after every node has stopped.
-  if (server.env['SLUICE_DATABASE_URL']) return
+  if (server.env['SLUICE_DATABASE_URL']) return t.skip('the second half alters a row in the file of SQLite')
   await server.end('SIGTERM')
   const rows = new Sqlite(join(server.home, 'sluice.db'))
   rows.prepare("update backups set files = json_set(files, '$[0].sum', ?) where id = ?").run(createHash('sha256').update(bad).digest('hex'), backup_id)

@@ -1,4 +1,4 @@
-/** Settings of real servers that are changed while they serve, through the documented requests. */
+/** Settings of real servers that are changed while they serve, through the documented requests. Long, for all of it shares one server: starting another for each part would cost more than reading on. */
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { once } from 'node:events'
