@@ -4,6 +4,7 @@ import { spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 
 if (Number(process.versions.node.split('.')[0]) >= 24) {
+  await import('./compiled.js')
   await import('../src/cli/index.ts')
 } else {
   const child = spawn(fileURLToPath(new URL('../node_modules/node/bin/node', import.meta.url)), [fileURLToPath(import.meta.url), ...process.argv.slice(2)], { stdio: 'inherit' })

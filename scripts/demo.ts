@@ -150,7 +150,7 @@ async function main(): Promise<void> {
 
 async function start(extra: NodeJS.ProcessEnv = {}): Promise<void> {
   const started = performance.now()
-  const child = spawn(process.execPath, [join(root, 'src/main.ts')], { env: { ...env, ...extra }, stdio: ['ignore', 'ignore', 'inherit'], detached: true })
+  const child = spawn(process.execPath, [join(root, 'bin/server.js')], { env: { ...env, ...extra }, stdio: ['ignore', 'ignore', 'inherit'], detached: true })
   server = child
   gone = new Promise((done) => child.once('exit', done))
   await until(async () => {

@@ -1,5 +1,5 @@
 /**
- * `npm run engines`: installs what is missing of redis-server, Java and Apache Kafka with the platform's own package
+ * `npm run engines`: installs what is missing of redis-server, Java, Apache Kafka and (Linux, as root) nftables with the platform's own package
  * managers, says what and why first, and prepares what makes brokers start fast. The demo and the tests call it as well;
  * the tests, and `npm run engines -- --postgres`, also want PostgreSQL.
  */
@@ -21,6 +21,8 @@ export interface EnsureOptions {
   readonly postgres?: boolean
   /** What only tests need. */
   readonly openssl?: boolean
+  /** For whitelists; on Linux, where root alone can use it. */
+  readonly nftables?: boolean
   /** Python with virtual environments, for the clouds' own clients. */
   readonly python?: boolean
   /** Whether a person can be asked before something is installed with more rights than ours. */
@@ -40,6 +42,7 @@ export async function ensureEngines(options: EnsureOptions): Promise<void> {
     if (!postgresPrograms()) throw new Error('PostgreSQL was installed and its initdb is not found: put it on PATH, or set SLUICE_TEST_POSTGRES to the URL of a server')
   }
   if (options.openssl && !works('openssl', 'version')) await installPackages(['openssl'], 'Tests make certificates', options)
+  if (options.nftables && platform() === 'linux' && process.getuid?.() === 0 && !['nft', '/usr/sbin/nft'].some((path) => works(path, '--version'))) await installPackages(['nftables'], 'IP whitelists of Redis are rules of nftables', options)
   if (options.python && !works('python3', '-c', 'import venv, ensurepip')) await installPackages(['python'], "Tests run the clouds' own clients, which are written in Python", options)
   if (!options.kafka) return
   if (!programs.java && !works(join(process.env['JAVA_HOME'] ?? '', process.env['JAVA_HOME'] ? 'bin/java' : 'java'), '-version')) await installPackages(['java'], 'Apache Kafka runs on Java 17 or later', options)
@@ -80,8 +83,8 @@ async function installKafka(engineFolder: string, options: EnsureOptions): Promi
 }
 
 const packages = {
-  apt: { redis: 'redis-server', java: 'openjdk-17-jre-headless', maven: 'maven', postgres: 'postgresql', openssl: 'openssl', python: 'python3-venv' },
-  brew: { redis: 'redis', java: 'temurin', maven: 'maven', postgres: 'postgresql', openssl: 'openssl', python: 'python' },
+  apt: { redis: 'redis-server', java: 'openjdk-17-jre-headless', maven: 'maven', postgres: 'postgresql', openssl: 'openssl', python: 'python3-venv', nftables: 'nftables' },
+  brew: { redis: 'redis', java: 'temurin', maven: 'maven', postgres: 'postgresql', openssl: 'openssl', python: 'python', nftables: 'nftables' },
 } as const
 
 async function installPackages(names: readonly (keyof typeof packages.apt)[], why: string, { interactive, log }: EnsureOptions): Promise<void> {
@@ -124,7 +127,7 @@ async function agreed(question: string): Promise<boolean> {
 
 if (import.meta.main) {
   try {
-    await ensureEngines({ redis: true, kafka: true, postgres: process.argv.includes('--postgres'), interactive: Boolean(process.stdin.isTTY), log: (line) => console.log(line) })
+    await ensureEngines({ redis: true, kafka: true, nftables: true, postgres: process.argv.includes('--postgres'), interactive: Boolean(process.stdin.isTTY), log: (line) => console.log(line) })
     const { programs } = readConfig(process.env)
     const [redis, kafka] = [await findRedis(programs), await findKafka(programs)]
     console.log(`${redis.valkey ? 'Valkey' : 'Redis'} ${redis.version}: ${redis.path}\nApache Kafka ${kafka.version}: ${kafka.classPath} on ${kafka.java}`)

@@ -1,8 +1,9 @@
 /**
- * What is done at certain times without being asked for: backups by their policies, and the removal of those that are too
- * old. Several control planes may look at the same calendar; the database sees to it that each due time counts once.
+ * What is done at certain times without being asked for: backups by their policies, the removal of those that are too old,
+ * and the renewal of certificates. Several control planes may look at the same calendar; the database sees to it that each due time counts once.
  */
-import { plannedInstances } from './store/instances.ts'
+import { renewedBeforeMs } from './authority.ts'
+import { encryptedInstances, plannedInstances } from './store/instances.ts'
 import { outdatedBackups, scheduledBackup, wantedBackups } from './store/backups.ts'
 import { isSurveyed } from './store/surveys.ts'
 import { reporter } from './operations/outages.ts'
@@ -10,7 +11,7 @@ import { transact, type Database } from './store/database.ts'
 import type { Instance } from './core/instance.ts'
 import type { BackupPlan, BackupPolicy, Backups, Vault } from './core/backups.ts'
 import { planName, type SurveyPlan, type Surveys } from './core/surveys.ts'
-import type { Caller } from './core/control-plane.ts'
+import type { Caller, ControlPlane } from './core/control-plane.ts'
 import type { Logger } from './core/logger.ts'
 
 export interface CalendarParts {
@@ -18,6 +19,7 @@ export interface CalendarParts {
   readonly host: string
   readonly backups: Backups
   readonly surveys: Surveys
+  readonly change: ControlPlane['change']
   readonly vault: Vault
   readonly log: Logger
 }
@@ -61,6 +63,7 @@ export function startCalendar(parts: CalendarParts): { stop(): Promise<void> } {
       const now = Date.now()
       for (const instance of await plannedInstances(parts.db, parts.host)) if (!stopped) await keep(parts, instance, now)
       if (now - sweptAt < sweepEveryMs) return
+      await renew(parts, now)
       await sweep(parts)
       sweptAt = now
     })().catch(failed).finally(() => { looking = null })
@@ -104,6 +107,15 @@ async function keepBackups({ db, backups, vault, log }: CalendarParts, instance:
 
 /** Who wishes what is due. */
 const ours = ({ projectId }: Instance): Caller => ({ projectId, userId: '', userName: 'sluice' })
+
+/** Certificates that will run out. What is busy is looked at again the next time; there are months. */
+async function renew({ db, host, change, log }: CalendarParts, now: number): Promise<void> {
+  for (const instance of await encryptedInstances(db, host)) {
+    if (instance.spec.tls!.expiresAt - now > renewedBeforeMs) continue
+    const answer = await change({ caller: ours(instance), engine: instance.engine, id: instance.id, action: 'ssl', spec: { tls: true }, detail: 'renewed' })
+    if ('operation' in answer) log.info({ instance: instance.id }, 'the certificate is renewed before it runs out')
+  }
+}
 
 /** Removes files that no record needs: of backups that were broken off, or deleted by another control plane. */
 async function sweep({ db, vault }: CalendarParts): Promise<void> {

@@ -1,8 +1,10 @@
 /** The settings of the Kubernetes runtime, out of the environment. */
 
 export interface KubernetesConfig {
-  /** All instances are in this one. */
+  /** All instances are in this one, but for those whose project has one of its own. */
   readonly namespace: string
+  /** The name of a project's own namespace, `{project}` standing for its id; null: there is one for all. */
+  readonly projectNamespaces: string | null
   readonly images: { readonly redis: string; readonly kafka: string }
   readonly pullPolicy: 'IfNotPresent' | 'Always' | 'Never'
   readonly pullSecrets: readonly string[]
@@ -16,6 +18,8 @@ export interface KubernetesConfig {
   /** Who servers run as; their volumes must be writable for it. */
   readonly userId: number
   readonly priorityClass: string | null
+  /** Whom every NetworkPolicy of a whitelist lets in besides: where control planes connect from, as addresses, ranges, or `pods`. Null: the cluster's network enforces none. */
+  readonly networkPolicies: readonly string[] | null
   readonly nodeSelector: Readonly<Record<string, string>>
   readonly tolerations: readonly object[]
 }
@@ -25,6 +29,7 @@ export function readKubernetesConfig(env: NodeJS.ProcessEnv): KubernetesConfig {
   const text = (name: string): string | null => env[name]?.trim() ? env[name]!.trim() : null
   return {
     namespace: matching('SLUICE_KUBERNETES_NAMESPACE', text('SLUICE_KUBERNETES_NAMESPACE') ?? 'sluice', /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/, 'the name of a namespace'),
+    projectNamespaces: ofProjects(text('SLUICE_KUBERNETES_PROJECT_NAMESPACES')),
     images: { redis: text('SLUICE_REDIS_IMAGE') ?? 'redis:7', kafka: text('SLUICE_KAFKA_IMAGE') ?? 'apache/kafka:3.9.1' },
     pullPolicy: oneOf('SLUICE_KUBERNETES_PULL_POLICY', text('SLUICE_KUBERNETES_PULL_POLICY') ?? 'IfNotPresent', ['IfNotPresent', 'Always', 'Never']),
     pullSecrets: list(text('SLUICE_KUBERNETES_PULL_SECRETS')),
@@ -34,12 +39,30 @@ export function readKubernetesConfig(env: NodeJS.ProcessEnv): KubernetesConfig {
     kafkaStorageBytes: gib('SLUICE_KUBERNETES_KAFKA_STORAGE', text('SLUICE_KUBERNETES_KAFKA_STORAGE') ?? '20'),
     userId: Number(matching('SLUICE_KUBERNETES_USER', text('SLUICE_KUBERNETES_USER') ?? '1000', /^\d{1,9}$/, 'the number of a user')),
     priorityClass: text('SLUICE_KUBERNETES_PRIORITY_CLASS'),
+    networkPolicies: policies(text('SLUICE_KUBERNETES_NETWORK_POLICIES'), list(text('SLUICE_KUBERNETES_CONTROL_PLANES'))),
     nodeSelector: Object.fromEntries(list(text('SLUICE_KUBERNETES_NODE_SELECTOR')).map((pair) => {
       const [key, value] = matching('SLUICE_KUBERNETES_NODE_SELECTOR', pair, /^[^=]+=[^=]*$/, 'labels like disk=ssd,zone=a').split('=') as [string, string]
       return [key, value]
     })),
     tolerations: tolerations(text('SLUICE_KUBERNETES_TOLERATIONS')),
   }
+}
+
+/** An id has 32 digits at most, and a namespace 63. */
+function ofProjects(value: string | null): string | null {
+  if (value === null) return null
+  const wrong = new Error(`SLUICE_KUBERNETES_PROJECT_NAMESPACES must be the name of a namespace with {project} once in it, like sluice-{project}, and at most 31 characters besides, not "${value}"`)
+  const parts = value.split('{project}')
+  if (parts.length !== 2 || !/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/.test(parts.join('0'.repeat(32)))) throw wrong
+  return value
+}
+
+/** Without a way in for control planes the first whitelist would shut them out. */
+function policies(setting: string | null, controlPlanes: readonly string[]): readonly string[] | null {
+  if (setting === null) return null
+  oneOf('SLUICE_KUBERNETES_NETWORK_POLICIES', setting, ['enforced'])
+  if (controlPlanes.length === 0) throw new Error('SLUICE_KUBERNETES_NETWORK_POLICIES needs SLUICE_KUBERNETES_CONTROL_PLANES: the addresses or ranges that this server connects to pods from, or pods where it is one of the chart')
+  return controlPlanes.map((one) => matching('SLUICE_KUBERNETES_CONTROL_PLANES', one, /^(pods|(\d{1,3}\.){3}\d{1,3}(\/\d{1,2})?)$/, 'addresses and ranges of IPv4, or pods'))
 }
 
 function list(value: string | null): string[] { return value?.split(',').map((one) => one.trim()).filter(Boolean) ?? [] }

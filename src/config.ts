@@ -104,8 +104,8 @@ export function readConfig(env: NodeJS.ProcessEnv, options: { readonly ephemeral
   })
 }
 
-/** Where this platform keeps a user's data. */
-export function dataFolder(): string {
+/** Where this platform keeps a user's data; ../bin/compiled.js knows it too. */
+function dataFolder(): string {
   if (platform() === 'darwin') return join(homedir(), 'Library', 'Application Support', 'sluice')
   return join(process.env['XDG_DATA_HOME'] ?? join(homedir(), '.local', 'share'), 'sluice')
 }

@@ -30,7 +30,6 @@ const requestBuckets = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5
 
 export function meter({ db, engines, runtimes, host }: MetricsParts): Meter {
   const register = new Registry()
-  collectDefaultMetrics({ register })
   const registers = [register]
   const requests = new Counter({ registers, name: 'sluice_http_requests_total', help: 'Answers, by service, route and status.', labelNames: ['service', 'method', 'route', 'status'] as const })
   const seconds = new Histogram({ registers, name: 'sluice_http_request_duration_seconds', help: 'Time to answer.', labelNames: ['service'] as const, buckets: requestBuckets })
@@ -41,6 +40,9 @@ export function meter({ db, engines, runtimes, host }: MetricsParts): Meter {
   const instances = new Gauge({ registers, name: 'sluice_instances', help: 'Instances, by status.', labelNames: ['engine', 'status'] as const })
   const up = new Gauge({ registers, name: 'sluice_node_up', help: '1 while the process of a node of this host runs.', labelNames: ['node', 'instance', 'name', 'engine', 'project'] as const })
   const resident = new Gauge({ registers, name: 'sluice_node_resident_bytes', help: 'Memory of the process of a node.', labelNames: ['node', 'instance', 'name', 'engine', 'project'] as const })
+
+  /** Measuring the event loop wakes the process up a hundred times a second: more than all else that it does at rest. So only where somebody reads it. */
+  let isRead = false
 
   async function look(): Promise<void> {
     const now = Date.now()
@@ -72,6 +74,8 @@ export function meter({ db, engines, runtimes, host }: MetricsParts): Meter {
       took.observe({ engine, action }, Math.max(0, Date.now() - createdAt) / 1000)
     },
     async text() {
+      if (!isRead) collectDefaultMetrics({ register })
+      isRead = true
       await look()
       return register.metrics()
     },

@@ -19,8 +19,19 @@ export interface RecordsOptions {
   readonly network?: () => Promise<string>
 }
 
+/** Whoever shows instances asks for what their networks are called, with every request. What another control plane changed is seen after this. */
+const freshMs = 2000
+/** Projects are forgotten when so many are kept. */
+const sweepAt = 1000
+
 export function networkRecords(db: Database, { subnet, region, network }: RecordsOptions): Records {
   const seeded = new Set<string>()
+  const fresh = new Map<string, { readonly until: number; readonly known: Promise<ReadonlyMap<string, NetworkRecord>> }>()
+
+  async function readKnown(projectId: string): Promise<ReadonlyMap<string, NetworkRecord>> {
+    const rows = (await Promise.all((['vpc', 'subnet', 'security_group'] as const).map((kind) => listRecords(db, projectId, kind)))).flat()
+    return new Map((await Promise.all(rows.map((row) => placed(recordOf(row))))).map((record) => [record.id, record]))
+  }
 
   async function seed(projectId: string): Promise<void> {
     if (seeded.has(projectId)) return
@@ -41,6 +52,7 @@ export function networkRecords(db: Database, { subnet, region, network }: Record
       ].map((record) => rowOf(projectId, record, at)))
     })
     seeded.add(projectId)
+    fresh.delete(projectId)
   }
 
   /** The first ones have no range of their own: theirs is told when it is asked for, so that a `private_ip` out of it can be had. */
@@ -62,6 +74,15 @@ export function networkRecords(db: Database, { subnet, region, network }: Record
       const row = await recordById(db, projectId, kind, id.toLowerCase())
       return row && placed(recordOf(row))
     },
+    known(projectId) {
+      const before = fresh.get(projectId)
+      if (before && before.until > performance.now()) return before.known
+      if (fresh.size >= sweepAt) fresh.clear()
+      const known = readKnown(projectId)
+      fresh.set(projectId, { until: performance.now() + freshMs, known })
+      known.catch(() => fresh.delete(projectId))
+      return known
+    },
     async create(caller, records) {
       await seed(caller.projectId)
       return transact(db, async (tx) => {
@@ -77,7 +98,7 @@ export function networkRecords(db: Database, { subnet, region, network }: Record
         await insertRecords(tx, rows)
         await audit(tx, caller.projectId, caller.userName, 'created', rows[0]!)
         return rows.map(recordOf)
-      })
+      }).finally(() => fresh.delete(caller.projectId))
     },
     async update(caller, kind, id, { name, fields, tags }) {
       const updated = await transact(db, async (tx) => {
@@ -88,7 +109,7 @@ export function networkRecords(db: Database, { subnet, region, network }: Record
         await updateRecord(tx, row.id, next)
         await audit(tx, caller.projectId, caller.userName, 'updated', row)
         return recordOf({ ...row, ...next })
-      })
+      }).finally(() => fresh.delete(caller.projectId))
       return updated && placed(updated)
     },
     remove: (caller, kind, id) => transact(db, async (tx) => {
@@ -99,7 +120,7 @@ export function networkRecords(db: Database, { subnet, region, network }: Record
       await deleteRecord(tx, row.id)
       await audit(tx, caller.projectId, caller.userName, 'deleted', row)
       return 'removed'
-    }),
+    }).finally(() => fresh.delete(caller.projectId)),
   }
 }
 

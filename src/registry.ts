@@ -4,11 +4,13 @@ import { fileURLToPath } from 'node:url'
 import { clusterAddresses } from './runtimes/kubernetes/addresses.ts'
 import { containKafka } from './engines/kafka/container.ts'
 import { containRedis } from './engines/redis/container.ts'
-import { findRedis, locateRedis } from './engines/redis/program.ts'
+import { locateRedis, redisVersion } from './engines/redis/program.ts'
+import { hostId } from './home.ts'
 import { kafkaEngine } from './engines/kafka/index.ts'
 import { kafkaVersion, locateKafka } from './engines/kafka/program.ts'
 import { kubernetesRuntime, type KubernetesRuntime } from './runtimes/kubernetes/index.ts'
 import { processRuntime, type ProcessRuntime } from './runtimes/process/index.ts'
+import { sourceOf } from './runtimes/process/screen.ts'
 import { redisEngine } from './engines/redis/index.ts'
 import type { Addresses } from './core/addresses.ts'
 import type { Config } from './config.ts'
@@ -16,6 +18,7 @@ import type { Engine } from './core/engine.ts'
 import type { EngineName, RuntimeName } from './core/instance.ts'
 import type { Locate } from './core/runtime.ts'
 import type { Secrets } from './secrets.ts'
+import type { TenantOf } from './runtimes/kubernetes/namespaces.ts'
 
 const guardProgram = fileURLToPath(new URL('guard.ts', import.meta.url))
 
@@ -26,20 +29,25 @@ export interface Registry {
   readonly addresses: (own: Addresses) => Readonly<Record<RuntimeName, Addresses>>
 }
 
-export function registry(config: Config, secrets: Secrets): Registry {
+/** `tenantOf`: the project of an instance; absent where no cluster is touched. */
+export function registry(config: Config, secrets: Secrets, tenantOf: TenantOf = async () => null): Registry {
+  const host = hostId(config.home)
+  const installed = redisVersion(config.programs)
   const programs: Readonly<Record<EngineName, Locate>> = { redis: locateRedis(config.programs), kafka: locateKafka(config.programs) }
   return {
     engines: {
       redis: redisEngine({
         account: (instanceId) => secrets.derive(`redis account ${instanceId}`).toString('base64url'),
         customer: ({ spec }) => spec.sealedPassword === null ? null : secrets.open(spec.sealedPassword),
-      }, async (runtime) => runtime === 'kubernetes' ? tagOf(config.kubernetes.images.redis) : (await findRedis(config.programs)).version),
+        source: ({ runtime, spec }) => runtime === 'process' && spec.sources ? sourceOf(host) : undefined,
+        open: secrets.open,
+      }, async (runtime) => runtime === 'kubernetes' ? tagOf(config.kubernetes.images.redis) : installed()),
       kafka: kafkaEngine((runtime) => runtime === 'kubernetes' ? tagOf(config.kubernetes.images.kafka) : kafkaVersion(config.programs)),
     },
     addresses: (own) => ({ process: own, kubernetes: clusterAddresses }),
     runtimes: {
-      kubernetes: kubernetesRuntime(config.kubernetes, { redis: containRedis(config.kubernetes.images.redis), kafka: containKafka(config.kubernetes.images.kafka, config.kubernetes.kafkaStorageBytes) }),
-      process: processRuntime(join(config.home, 'nodes'), (software, spec) => programs[software.name](software, spec), config.guard ? { home: config.home, command: [process.execPath, guardProgram] } : undefined),
+      kubernetes: kubernetesRuntime(config.kubernetes, { redis: containRedis(config.kubernetes.images.redis), kafka: containKafka(config.kubernetes.images.kafka, config.kubernetes.kafkaStorageBytes) }, tenantOf),
+      process: processRuntime(join(config.home, 'nodes'), (software, spec) => programs[software.name](software, spec), config.guard ? { home: config.home, command: [process.execPath, guardProgram] } : undefined, host),
     },
   }
 }

@@ -9,14 +9,14 @@ import { hostId, movedName, prepareHome, readCredentials, type Credentials } fro
 import { readSecrets, type Secrets } from './secrets.ts'
 import { sharedCredentials, sharedSecrets } from './agreement.ts'
 import { startPresence } from './presence.ts'
-import { dump, endOfState } from './dump.ts'
+import { dump, endOfState } from './state/dump.ts'
 import { endGuard } from './guard.ts'
 import { isShared, openDatabase, type Database } from './store/database.ts'
 import { leaveSurveys } from './store/surveys.ts'
 import { releaseAll } from './store/operations.ts'
 import { hostInstances, nodesOf } from './store/instances.ts'
 import { addBlocks, blocksOf, dropBlocks } from './store/blocks.ts'
-import { ensureProject } from './store/projects.ts'
+import { ensureProject, projectOf } from './store/projects.ts'
 import { ownAddresses, releaseBlocks, sharedAddress } from './runtimes/process/addresses.ts'
 import { clusterHost } from './core/instance.ts'
 import { registry } from './registry.ts'
@@ -27,11 +27,11 @@ import { listAudit, verifyAudit } from './store/audit.ts'
 import { startCalendar } from './calendar.ts'
 import { startSurveyor } from './operations/surveyor.ts'
 import { startObserver } from './operations/observer.ts'
-import { controlPlane } from './control-plane.ts'
-import { directory } from './directory.ts'
-import { identityStore } from './identity.ts'
+import { controlPlane } from './control-plane/control-plane.ts'
+import { directory } from './people/directory.ts'
+import { identityStore } from './people/identity.ts'
 import { networkRecords } from './records.ts'
-import { peopleMemory } from './people.ts'
+import { peopleMemory } from './people/people.ts'
 import { meter } from './metrics.ts'
 import { listen } from './api/server.ts'
 import type { Directory, Identity, Project } from './api/identity.ts'
@@ -121,7 +121,7 @@ export async function serve(config: Config, log: Logger, down: (how: Config['onE
   const own = config.nodes.kind === 'own'
     ? await ownAddresses(config.home, { held: blocks, async remember(held) { blocks = [...held]; await addBlocks(db, host, held) } })
     : sharedAddress(config.nodes, ownPorts)
-  const { engines, runtimes, addresses } = registry(config, secrets)
+  const { engines, runtimes, addresses } = registry(config, secrets, (instanceId) => projectOf(db, instanceId))
   const metrics = meter({ db, engines, runtimes, host })
   const vault = homeVault(config.home)
   const worker = startWorker({ db, engines, runtimes, vault, owner, host, log, ended: metrics.ended })
@@ -133,7 +133,7 @@ export async function serve(config: Config, log: Logger, down: (how: Config['onE
   const plane = controlPlane({ db, engines, runtimes, addresses: addresses(own), runtime: config.runtime, vault, host, available: freemem, seal: secrets.seal, open: secrets.open, worker, surveyed: surveyor.nudge })
 
   const retention = startRetention({ db, keep: config.keep, log })
-  const calendar = startCalendar({ db, host, backups: plane.backups, surveys: plane.surveys, vault, log })
+  const calendar = startCalendar({ db, host, backups: plane.backups, surveys: plane.surveys, change: plane.change, vault, log })
 
   async function stopWork(): Promise<void> {
     clearInterval(rotating)

@@ -21,6 +21,11 @@ test('discovery needs no token: 300 with versions, 200 with one', async () => {
   for (const path of ['/v3', '/v3/']) assert.equal((await g.call('iam', 'GET', path)).json.version.status, 'stable')
 })
 
+test('the headers of an answer are spelled as documented: the Java SDK finds no X-Subject-Token in other letters', async () => {
+  const { rawHeaders } = await byPassword()
+  for (const name of ['X-Subject-Token', 'X-Request-Id', 'X-IAM-Trace-Id']) assert.equal(rawHeaders.filter((one) => one === name).length, 1, name)
+})
+
 test('a password gets a token for a project by id, by name, for the domain, for nothing, and for the default project', async () => {
   const cases: [unknown, string | undefined, string | undefined][] = [
     [{ project: { id: projectId } }, projectId, undefined], [{ project: { id: projectId.toUpperCase() } }, projectId, undefined],

@@ -68,6 +68,11 @@ test('host and x-sdk-date must be signed, and what is signed must be there', asy
   // The official Go SDK never signs the host, and says who it is.
   refusedAs(await signed({ ...list(), headers: { 'user-agent': 'go' } }))
   assert.equal((await signed({ ...list(), headers: { 'user-agent': 'huaweicloud-usdk-go/3.0' } })).status, 200)
+  // What it looks up by itself comes under the name of Go's HTTP client, and that name is not signed.
+  for (const [path, status] of [['/v3/projects?name=eu-de', 200], ['/v3/auth/domains', 200], ['/v3/auth/catalog', 401]] as const) {
+    const lookup: Signable = { method: 'GET', path, headers: {}, body: '' }
+    assert.equal((await g.call('iam', 'GET', path, { headers: { ...sign(lookup, key, g.clock.now), 'user-agent': 'Go-http-client/1.1' } })).status, status, path)
+  }
   const more = sign({ ...list(), headers: { ...host(), 'x-extra': '1' } }, key, g.clock.now)
   delete more['x-extra']
   refusedAs(await send(list(), more))

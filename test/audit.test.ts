@@ -115,6 +115,8 @@ test('through the API and the command line; each project sees its own; 429 with 
     const proven = await sluice('audit', '--verify')
     assert.deepEqual([proven.code, /^\d+ rows hold; the last is \d+ [0-9a-f]{64}$/m.test(proven.out)], [0, true], proven.out)
     assert.match((await sluice('audit', '--instance', id)).out, /admin +create\.accepted[^]*sluice +restart\.done/)
+    assert.match((await sluice('audit', '--project', 'second')).out, /project\.created/)
+    assert.equal((await sluice('audit', '--project', 'third')).code, 1)
 
     await server.end('SIGTERM')
     await server.start({ SLUICE_RATE_LIMIT: '1', SLUICE_LOG_LEVEL: 'debug' })

@@ -6,7 +6,7 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, renameSy
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { readSealed } from '../src/sealed-file.ts'
+import { readSealed } from '../src/state/sealed-file.ts'
 import { transact } from '../src/store/database.ts'
 import { insertInstances } from '../src/store/instances.ts'
 import { openOperations, openOperationsOf } from '../src/store/operations.ts'

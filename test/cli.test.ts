@@ -1,7 +1,7 @@
 /** The command line, as a person and as a script use it, against a real server. */
 import assert from 'node:assert/strict'
-import { spawn, spawnSync } from 'node:child_process'
-import { existsSync, readdirSync } from 'node:fs'
+import { execFile, spawn, spawnSync } from 'node:child_process'
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
@@ -166,4 +166,27 @@ test('the CLI runs on whatever node is installed: an older one hands over to the
   const r = spawnSync(other, [bin, '--version'], { encoding: 'utf8' })
   assert.equal(r.status, 0, r.stderr)
   assert.match(r.stdout, /^\d+\.\d+\.\d+/)
+})
+
+test("the README's requests as curl: a token, and a TLS switch", async () => {
+  const server = await makeServer()
+  // What is given by the environment is not in that file of a home.
+  const credentials = mkdtempSync(join(tmpdir(), 'sluice-readme-'))
+  try {
+    await server.start()
+    writeFileSync(join(credentials, 'credentials.json'), JSON.stringify({ password: 'Test-Passw0rd', projectId: server.project }, null, 2))
+    const readme = readFileSync(join(root, 'README.md'), 'utf8')
+    const block = (beginning: string): string => readme.match(/```sh\n[^]*?```/g)!.find((text) => text.startsWith(`\`\`\`sh\n${beginning}`))!.slice(6, -3)
+    const script = [
+      block('HOME_OF_SLUICE').replace(/=~\/\S+/, `='${credentials}'`), block('call()').replace(/^REDIS=.*$/m, ''),
+      `call -X POST $DCS/v2/$PROJECT/instances -d '${JSON.stringify(redisBody('readme'))}'`,
+      `REDIS=$(call $DCS/v2/$PROJECT/instances | sed 's/.*"instance_id":"\\([^"]*\\)".*/\\1/')`,
+      'until call $DCS/v2/$PROJECT/instances/$REDIS | grep -q RUNNING; do sleep 0.2; done',
+      ...block('call -X PUT $DCS/v2/$PROJECT/instances/$REDIS/ssl').split('\n').slice(0, 2), 'call $DCS/v2/$PROJECT/instances/$REDIS/ssl',
+    ].join('\n').replace(/:748(\d)/g, (_, n) => `:${server.base + Number(n)}`)
+    const { stdout, stderr } = await new Promise<{ stdout: string; stderr: string }>((done) => execFile('sh', ['-ec', script], { timeout: 60_000 }, (_error, out, err) => done({ stdout: out, stderr: err })))
+    const lines = stdout.trim().split('\n').filter(Boolean)
+    assert.equal(JSON.parse(lines.at(-1)!).enabled, true, stdout + stderr)
+    assert.match(JSON.parse(lines.at(-2)!).link, /^http/)
+  } finally { await server.destroy(); rmSync(credentials, { recursive: true }) }
 })

@@ -2,7 +2,7 @@
 import { homeVault } from '../src/vault.ts'
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { controlPlane, type PlaneParts } from '../src/control-plane.ts'
+import { controlPlane, type PlaneParts } from '../src/control-plane/control-plane.ts'
 import { kafkaEngine } from '../src/engines/kafka/index.ts'
 import { ensureProject } from '../src/store/projects.ts'
 import { redisEngine } from '../src/engines/redis/index.ts'
@@ -24,7 +24,7 @@ for (const database of databases) {
     const addresses: Addresses = { async place(ports) { next += 1; return { address: `127.8.8.${next}`, ports } }, async admits() { return null }, close() {} }
     const plane = controlPlane({
       db, vault: homeVault('/nowhere'), host: 'h', available: () => available, seal: (text) => text, open: (sealed) => sealed, worker: { nudge() {}, progress: () => null, cancel() {} },
-      engines: { redis: redisEngine({ account: () => 'a', customer: () => null }, async () => '7.0.15'), kafka: kafkaEngine(() => '3.9.1') },
+      engines: { redis: redisEngine({ account: () => 'a', customer: () => null, open: (text: string) => text }, async () => '7.0.15'), kafka: kafkaEngine(() => '3.9.1') },
       runtimes: {} as PlaneParts['runtimes'],
       runtime: 'process', addresses: { process: addresses, kubernetes: addresses },
     })

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { findRedis } from '../src/engines/redis/program.ts'
 import { readConfig } from '../src/config.ts'
-import { makeServer, nodePid, processesUnder, sleep, until } from './support/server.ts'
+import { makeServer, nodePid, processesUnder, root, sleep, until } from './support/server.ts'
 
 test('a server that starts and never answers: CREATEFAILED within 120 s, with the cause, and nothing of it goes on running', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'sluice-hangs-'))
@@ -49,5 +49,27 @@ test('a Redis that is frozen is called ERROR, is not killed for it, and is RUNNI
     assert.equal(r.json.results[0].result, 'success')
     await server.running('dcs', id)
     assert.notEqual(nodePid(server.home, id), pid)
+  } finally { await server.destroy() }
+})
+
+test('a soft restart that is cancelled while a server hangs ends soon, and the instance is not called well', async () => {
+  const server = await makeServer()
+  const crash = join(server.home, '..', 'crash')
+  server.always({ CRASH_FILE: crash }, ['--import', join(root, 'test/crash/hook.ts')])
+  try {
+    await server.start()
+    const id = await server.createRedis('hangs')
+    await server.running('dcs', id)
+    writeFileSync(crash, `runtime.applied stop ${join(server.home, 'nodes', `${id}-0`, 'pid')}`)
+    await server.dcs('PUT', '/instances/status', { action: 'soft_restart', instances: [id] })
+    const operation = async () => (await server.call('console', 'GET', `/v1/operations?instance=${id}&limit=1`)).json.operations[0]
+    const { id: task } = await until('it to wait for the server', async () => { const now = await operation(); return /nobody listens|does not answer/.test(now.progress) && now })
+    assert.equal((await server.call('console', 'DELETE', `/v1/operations/${task}`)).status, 202)
+    const { outcome, cause } = await until('its end', async () => { const now = await operation(); return now.outcome && now }, 30_000, 100)
+    assert.equal(outcome, 'cancelled')
+    assert.match(cause, /nobody listens|does not answer/)
+    assert.equal(await server.status('dcs', id), 'ERROR')
+    process.kill(nodePid(server.home, id), 'SIGCONT')
+    await server.running('dcs', id)
   } finally { await server.destroy() }
 })

@@ -93,10 +93,12 @@ test('a survey that was under way when its control plane was killed is made anew
   const { json } = await post('/bigkey-task')
   assert.equal(code(await post('/bigkey-task')), '400 DCS.4918')
   await until('it to run', async () => (await get(`/bigkey-task/${json.id}`)).json.status === 'running')
+  const { progress } = (await get(`/bigkey-task/${json.id}`)).json
+  assert.ok(json.progress === 0 && Number.isInteger(progress) && progress < 100, String(progress))
   await server.end('SIGKILL')
   await server.start()
   const done = await finished('bigkey', json.id)
-  assert.deepEqual([done.status, done.keys.some((key: any) => key.name === 'long')], ['success', true])
+  assert.deepEqual([done.status, done.progress, done.keys.some((key: any) => key.name === 'long')], ['success', 100, true])
   const next = (await post('/bigkey-task')).json.id
   assert.equal((await server.dcs('DELETE', `/instances/${id}/bigkey-task/${next}`)).status, 200)
   assert.equal((await post('/bigkey-task')).status, 200, 'the place is free again')
@@ -166,6 +168,8 @@ test('a diagnosis tells the figures of each node', async () => {
   assert.equal(code(await post('/diagnosis', { ...span, end_time: String(Date.now() + 400_000) })), '400 DCS.4028')
   assert.equal(code(await post('/diagnosis', { begin_time: span.end_time, end_time: span.begin_time })), '400 DCS.4025')
   assert.equal(code(await post('/diagnosis', { begin_time: 'x', end_time: '1' })), '400 DCS.4062')
+  const at = (days: number) => ({ begin_time: String(Date.now() + days * 24 * 3600_000), end_time: String(Date.now() + days * 24 * 3600_000 + 1000) })
+  assert.deepEqual([code(await post('/diagnosis', at(-8))), code(await post('/diagnosis', at(1)))], ['400 DCS.4030', '400 DCS.4031'])
   assert.equal(code(await post('/diagnosis', { ...span, node_ip_list: ['1.2.3.4'] })), '400 DCS.4062')
   const dropped = await server.dcs('DELETE', `/instances/${id}/diagnosis`, { report_id_list: [json.report_id] })
   assert.deepEqual(dropped.json.results, [{ id: json.report_id, result: 'success' }])

@@ -11,7 +11,7 @@ dcsGround((ground) => { g = ground })
 const { sha256, signed } = await import(new URL('../src/api/explorer/sign.js', import.meta.url).href) as { sha256(bytes: Uint8Array): Uint8Array; signed(what: object): Record<string, string> }
 
 test('every service describes itself, and serves a page that loads nothing from elsewhere', async () => {
-  for (const service of ['iam', 'dcs', 'dms', 'console'] as const) {
+  for (const service of ['iam', 'dcs', 'dms', 'network', 'compute', 'console'] as const) {
     const { status, json } = await g.call(service, 'GET', '/openapi.json')
     assert.deepEqual([status, json.openapi], [200, '3.1.0'])
     const ids = Object.values(json.paths).flatMap((methods: any) => Object.values(methods).map((operation: any) => operation.operationId))

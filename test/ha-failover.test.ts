@@ -60,6 +60,30 @@ test('a new master that has served alone comes back itself: who was master befor
   assert.equal(await redis.dbsize(), 50)
 }))
 
+test('a replica that copied everything and became master before that was in its file is restarted by force: nothing is lost', () => withPair('unwritten', async ({ id, redis, nodes, master, replica }) => {
+  const next = nodes[replica]!
+  await next.config('SET', 'rdb-key-save-delay', 30_000)
+  await fill(redis, 'early')
+  const pid = nodePid(server.home, id, replica)
+  process.kill(pid, 'SIGSTOP')
+  try {
+    await redis.call('CLIENT', 'KILL', 'TYPE', 'replica')
+    // More than is kept for a replica that comes back, which then copies everything.
+    await redis.config('SET', 'repl-backlog-size', 16_384)
+    for (let n = 0; n < 20; n += 1) await redis.set('large', 'x'.repeat(10_000))
+    await fill(redis, 'late')
+  } finally { process.kill(pid, 'SIGCONT') }
+  await until('its file to be written', async () => /aof_rewrite_in_progress:1/.test(await next.info('persistence')) && /master_link_status:up/.test(await next.info('replication')), 10_000, 2)
+  process.kill(nodePid(server.home, id, master), 'SIGKILL')
+  // By the address: of the node itself, connections from before are not closed as long as a child has them, too.
+  await until('it to be master', async () => (await redis.info('server')).includes(`process_id:${pid}`))
+  assert.match(await redis.info('persistence'), /aof_rewrite_in_progress:1/)
+  assert.equal((await server.dcs('PUT', '/instances/status', { action: 'restart', instances: [id] })).status, 200)
+  await quiet(id)
+  assert.equal(nodePid(server.home, id, replica) !== pid, true)
+  assert.equal(await redis.dbsize(), 101)
+}))
+
 test('the password by which a replica copies opens nothing else', () => withPair('copies', async ({ nodes, replica }) => {
   const config = nodes[replica]!
   const [[, username], [, secret]] = await Promise.all([config.config('GET', 'masteruser'), config.config('GET', 'masterauth')]) as [string[], string[]]

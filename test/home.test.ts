@@ -8,7 +8,7 @@ import { describe, test } from 'node:test'
 import { client, isAlive, makeServer, nodePid, password, processesUnder, redisBody, root, sleep, starts, until } from './support/server.ts'
 
 describe('a home and its server', { concurrency: false }, () => {
-  const run = (env: NodeJS.ProcessEnv, ...more: string[]) => spawnSync(process.execPath, [...more, join(root, 'src/main.ts')], { env, encoding: 'utf8', timeout: 20_000 })
+  const run = (env: NodeJS.ProcessEnv, ...more: string[]) => spawnSync(process.execPath, [...more, join(root, 'bin/server.js')], { env, encoding: 'utf8', timeout: 20_000 })
 
   test('a second server on the same home says so and ends', async () => {
     const server = await makeServer({ SLUICE_DATABASE_URL: '' })

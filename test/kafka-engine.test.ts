@@ -48,6 +48,14 @@ describe('kafka through the API', { concurrency: false }, () => {
     assert.notEqual(nodePid(server.home, id), pid)
     assert.equal(again.connect_address, instance.connect_address)
     await withKafka(instance, async (kafka) => { assert.deepEqual(await kafka.read('kept', 20), Array.from({ length: 20 }, (_, i) => `m${i}`)) })
+    // What Terraform changes without a restart.
+    const tags = (method: string, path: string, body?: unknown) => server.call('dms', method, `/v2/${server.project}/kafka/${id}/tags${path}`, body)
+    assert.equal((await server.dms('PUT', `/instances/${id}`, { name: 'described', description: '', maintain_begin: '22:00', maintain_end: '02:00', retention_policy: 'time_base' })).status, 204)
+    assert.equal((await tags('POST', '/action', { action: 'create', tags: [{ key: 'a', value: 'b' }] })).status, 204)
+    const shown = (await server.dms('GET', `/instances/${id}`)).json
+    assert.deepEqual([shown.name, shown.description, shown.maintain_begin, shown.retention_policy, shown.tags, shown.status], ['described', '', '22:00:00', 'time_base', [{ key: 'a', value: 'b' }], 'RUNNING'])
+    assert.deepEqual(Object.keys(JSON.parse(shown.cross_vpc_info)), [instance.connect_address])
+    assert.deepEqual((await tags('GET', '')).json, { tags: shown.tags })
   })
 
   test('a broker that is killed from outside comes back with what was acknowledged', async () => {

@@ -5,7 +5,7 @@ import { after, before, describe, test } from 'node:test'
 import * as fc from 'fast-check'
 import { transact, type Database } from '../src/store/database.ts'
 import { insertInstances } from '../src/store/instances.ts'
-import { findInstances } from '../src/store/listing.ts'
+import { instanceFinder } from '../src/store/listing.ts'
 import { openOperations } from '../src/store/operations.ts'
 import { statusOf, type Status } from '../src/core/status.ts'
 import { databases, type TestDatabase } from './support/matrix.ts'
@@ -53,6 +53,7 @@ for (const database of databases) {
     let open: TestDatabase
     let db: Database
     const all: Made[] = []
+    const findInstances = instanceFinder()
     before(async () => {
       open = await database.open()
       db = open.db
@@ -90,6 +91,16 @@ for (const database of databases) {
         assert.deepEqual(found.map(({ instance: { id } }) => id), expected(all, 'p', filter))
         assert.ok(found.length > 0 || status === 'deleting', status)
       }
+    })
+
+    test('what is written meanwhile counts at once', async () => {
+      const filter: ListFilter = { engine: 'redis', includeFailed: true, offset: 0, limit: 1000 }
+      const total = async (): Promise<number> => (await findInstances(db, 'p', filter, ['h'])).total
+      const before = await total()
+      assert.equal(await total(), before)
+      const { instance } = all.find((one) => one.instance.projectId === 'p' && one.instance.engine === 'redis' && one.action === null)!
+      await transact(db, (tx) => openOperations(tx, [{ id: randomUUID(), instance, action: 'delete', generation: 1, actor: 'a', at: 1 }]))
+      assert.equal(await total(), before - 1)
     })
   })
 }

@@ -136,7 +136,7 @@ for (const [mode, env] of modes) {
 
 test('replicas are added and taken away while it serves; taking whole shards away is refused with a reason', async () => {
   const { programs } = readConfig(process.env)
-  const engine = redisEngine({ account: (id) => `account-of-${id}`, customer: () => password }, async () => (await findRedis(programs)).version)
+  const engine = redisEngine({ account: (id) => `account-of-${id}`, customer: () => password, open: (text: string) => text }, async () => (await findRedis(programs)).version)
   const ground = await testGround(locateRedis(programs))
   const made = instanceFor(engine, '7.0', 'redis.cluster.xu1.large.r1.4')
   const sized = (shards: number, replicas: number): Instance['spec'] => ({ ...made.spec, topology: 'cluster', shards, replicas, nodeCount: shards * replicas })

@@ -17,7 +17,7 @@ import type { Instance, NodeRecord } from '../src/core/instance.ts'
 import type { NodeState } from '../src/core/runtime.ts'
 
 const { programs } = readConfig(process.env)
-const engine = redisEngine({ account: (id) => `account-of-${id}`, customer: () => null }, async () => (await findRedis(programs)).version)
+const engine = redisEngine({ account: (id) => `account-of-${id}`, customer: () => null, open: (text: string) => text }, async () => (await findRedis(programs)).version)
 
 engineContract('redis engine', async () => {
   const ground = await testGround(locateRedis(programs))

@@ -23,7 +23,8 @@ describe('settings', { concurrency: false }, () => {
   const set = async (id: string, ...items: object[]): Promise<void> => {
     const answer = await put(id, ...items)
     assert.equal(answer.status, 204, answer.text)
-    assert.equal((await ended(id)).config_status, 'SUCCESS')
+    // gophertelekomcloud's acceptance tests go on with the next request, without another try.
+    assert.equal((await get(id)).config_status, 'SUCCESS')
   }
   /** A client of each node. */
   const nodesOf = async (id: string): Promise<Redis[]> => (await server.dcs('GET', `/instances/${id}/logical-nodes`)).json.nodes.map((node: any) => client({ ip: node.node_ip, port: Number(node.node_port) }))
@@ -98,8 +99,10 @@ describe('settings', { concurrency: false }, () => {
     await server.running('dcs', id)
     // A machine that has not so many files for it.
     assert.equal(spawnSync('sh', ['-c', `prlimit --pid ${nodePid(server.home, id, 1)} --nofile=10500:10500`]).status, 0)
-    assert.equal((await put(id, item('maxclients', '15000'), item('timeout', '9'))).status, 204)
-    assert.equal((await ended(id)).config_status, 'FAILURE')
+    const answer = await put(id, item('maxclients', '15000'), item('timeout', '9'))
+    assert.deepEqual([answer.status, answer.json.error_code], [500, 'DCS.4842'], answer.text)
+    assert.match(answer.json.error_msg, /maxclients/)
+    assert.equal((await get(id)).config_status, 'FAILURE')
     assert.deepEqual([await everywhere(id, 'maxclients'), await everywhere(id, 'timeout')], [['10000', '10000'], ['0', '0']])
     assert.deepEqual([await value(id, 'maxclients'), await value(id, 'timeout')], ['10000', '0'])
     assert.equal(await server.status('dcs', id), 'RUNNING')
@@ -305,24 +308,6 @@ describe('settings', { concurrency: false }, () => {
     assert.equal((await templates('GET', `/${id}`)).json.error_code, 'DCS.4062')
   })
 
-  test('a whitelist that lets everybody in is kept; one that would keep somebody out is refused with the reason', async () => {
-    const id = await server.createRedis('listed')
-    await server.running('dcs', id)
-    const whitelist = (method: string, body?: object, path = 'whitelist') => server.dcs(method, `/instance/${id}/${path}`, body)
-    const groups = [{ group_name: 'office', ip_list: ['192.168.0.0/24', '10.0.0.1'] }]
-    assert.deepEqual((await whitelist('GET')).json, { instance_id: id, enable_whitelist: false, whitelist: [], whitelist_ip_limit_num: '20' })
-    const refused = await whitelist('PUT', { enable_whitelist: true, whitelist: groups })
-    assert.deepEqual([refused.status, refused.json.error_code], [400, 'DCS.4027'])
-    assert.match(refused.json.error_msg, /will not pretend/)
-    for (const body of [{}, { enable_whitelist: 'yes', whitelist: [] }, { enable_whitelist: false }, { enable_whitelist: false, whitelist: [{ group_name: 'x', ip_list: ['0.0.0.0/0'] }] }]) assert.equal((await whitelist('PUT', body)).json.error_code, 'DCS.4062')
-    assert.equal((await whitelist('PUT', { enable_whitelist: false, whitelist: groups })).status, 204)
-    await until('everything settled', async () => (await server.call('console', 'GET', '/v1/operations?open=true')).json.operations.length === 0)
-    assert.deepEqual((await whitelist('GET')).json.whitelist, groups)
-    const { json } = await whitelist('PUT', { enable_whitelist: true, whitelist: [] }, 'whitelist-async')
-    await until('the job', async () => (await server.dcs('GET', `/jobs/${json.job_id}`)).json.status === 'SUCCESS')
-    assert.deepEqual([(await whitelist('GET')).json.enable_whitelist, (await whitelist('GET')).json.whitelist], [true, []])
-  })
-
   test('commands get other names with a restart, whatever was sent by their old ones', async () => {
     for (const [name, flavor] of [['named-alone', {}], ['named-pair', ha]] as const) {
       const id = await server.createRedis(name, { ...flavor, rename_commands: { flushall: 'wipe-all' } })
@@ -368,10 +353,8 @@ describe('settings', { concurrency: false }, () => {
     assert.deepEqual([now.name, now.description, now.maintain_begin, now.maintain_end, now.instance_backup_policy.policy.save_days], ['worded-anew', '', '22:00:00', '02:00:00', 3])
     assert.equal((await update({ name: 'worded-v1', port: 1 }, 'v1.0')).status, 204)
     assert.deepEqual([(await show()).name, (await show()).port], ['worded-v1', before.port])
-    // TLS is off, and says so.
-    const ssl = (method: string, path: string, body?: object) => server.dcs(method, `/instances/${id}/${path}`, body)
-    assert.deepEqual((await ssl('GET', 'ssl')).json, { enabled: false, ip: before.ip, port: '6379', domain_name: null, ssl_expired_at: null, ssl_validated: false })
-    assert.deepEqual([(await ssl('PUT', 'ssl', { enabled: 'x' })).json.error_code, (await ssl('PUT', 'ssl', { enabled: true })).json.error_code, (await ssl('POST', 'ssl-certs/download')).json.error_code], ['DCS.4202', 'DCS.4027', 'DCS.4027'])
+    // TLS is off, and says so; redis-tls.test.ts has it on.
+    assert.deepEqual((await server.dcs('GET', `/instances/${id}/ssl`)).json, { enabled: false, ip: before.ip, port: '6379', domain_name: null, ssl_expired_at: null, ssl_validated: false })
   })
 
   test('a password changes everywhere at once; open connections stay, and five wrong tries lock it for all', async () => {
@@ -425,7 +408,7 @@ describe('settings', { concurrency: false }, () => {
     const id = await server.createRedis('shards', cluster)
     await server.running('dcs', id)
     const pid = nodePid(server.home, id, 1)
-    assert.equal((await put(id, item('timeout', '66'), item('appendonly', 'no'))).status, 204)
+    assert.equal((await server.dcs('PUT', `/instances/${id}/async-configs`, { redis_config: [item('timeout', '66'), item('appendonly', 'no')] })).status, 200)
     process.kill(pid, 'SIGKILL')
     // Whether it died before or after: the change ends when all of them have it, or a recovery brings back one that had.
     await ended(id)

@@ -48,7 +48,7 @@ describe('HTTPS', { concurrency: false }, () => {
     certificate(folder, 'second')
     for (const end of ['crt', 'key']) writeFileSync(join(folder, `used.${end}`), readFileSync(join(folder, `first.${end}`)))
     env = { ...process.env, SLUICE_HOME: join(folder, 'home'), SLUICE_PORT: String(base), SLUICE_TLS_CERT: join(folder, 'used.crt'), SLUICE_TLS_KEY: join(folder, 'used.key'), SLUICE_GUARD: 'off' }
-    server = spawn(process.execPath, [join(root, 'src/main.ts')], { env, stdio: ['ignore', 'pipe', 'pipe'] })
+    server = spawn(process.execPath, [join(root, 'bin/server.js')], { env, stdio: ['ignore', 'pipe', 'pipe'] })
     for (const stream of [server.stdout, server.stderr]) stream!.on('data', (data) => { log += data })
     await until('the server to be ready', async () => (await get(base + 5, '/healthz', readFileSync(join(folder, 'first.crt')))).status === 200, 30_000, 20)
   })
@@ -92,7 +92,7 @@ describe('HTTPS', { concurrency: false }, () => {
       [{ SLUICE_TLS_KEY: join(folder, 'first.key') }, /the certificate in .* and the key in .* cannot be used together/],
       [{ SLUICE_TLS_KEY: join(folder, 'none.key') }, /SLUICE_TLS_KEY .*none\.key cannot be read/],
     ] as const) {
-      const { status, stderr } = spawnSync(process.execPath, [join(root, 'src/main.ts')], { env: { ...env, ...more, SLUICE_HOME: join(folder, 'other') }, encoding: 'utf8', timeout: 20_000 })
+      const { status, stderr } = spawnSync(process.execPath, [join(root, 'bin/server.js')], { env: { ...env, ...more, SLUICE_HOME: join(folder, 'other') }, encoding: 'utf8', timeout: 20_000 })
       assert.equal(status, 1)
       assert.match(stderr, sentence)
     }

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import { after, before, describe, test } from 'node:test'
-import { submit, type SubmitParts } from '../src/submit.ts'
+import { submit, type SubmitParts } from '../src/control-plane/submit.ts'
 import { acceptAsSeen, look } from '../src/store/accept.ts'
 import { transact, type Database } from '../src/store/database.ts'
 import { insertInstances, instancesByIds, setHealth } from '../src/store/instances.ts'

@@ -1,18 +1,21 @@
 /** One HTTP listener for one service: the order of checks, and what no request may do to the server. */
 import { randomUUID } from 'node:crypto'
-import { METHODS, STATUS_CODES, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { fastify, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import { actionOf, authenticate, forbidden, inProject, type AuthParts } from './auth.ts'
+import { METHODS, STATUS_CODES } from './node-http.ts'
 import type { Rate } from './rate.ts'
 import { isUnavailable } from '../core/unavailable.ts'
 import type { Logger } from '../core/logger.ts'
 import type { Pair } from './tls.ts'
-import type { Call, Reply, Route, Service } from './http.ts'
+import type { Call, Method, Reply, Route, Service } from './http.ts'
 
 const maxBodyBytes = 1024 * 1024
 /** A client that needs longer for a megabyte is not coming back; it must not hold a socket for ever. */
 const requestTimeoutMs = 60_000
+/** Part of an address. */
+const longestParam = 4096
 const lingerMs = 1000
 /** A database that was restarted is back by then, mostly. */
 const retryAfterS = '5'
@@ -30,32 +33,39 @@ export interface AppOptions {
 }
 
 export function serviceApp(service: Service, auth: AuthParts, { log, tls, rate, answered }: AppOptions): FastifyInstance {
-  const paths = service.routes.map((route) => new RegExp(`^${route.path.replaceAll(/:[a-z_]+/g, '[^/]+')}$`))
-  const wrong = (path: string): Reply => service.refuse(paths.some((known) => known.test(path)) ? 'wrong method' : 'no route', path)
+  const ignoreTrailingSlash = service.name === 'IAM'
+  const known = [...new Set(service.routes.map((route) => route.path))].map((path) => new RegExp(`^${path.replaceAll(/:[a-z_]+/g, `[^/]{0,${longestParam}}`)}${ignoreTrailingSlash ? '/?' : ''}$`))
+  const isKnown = (path: string): boolean => known.some((one) => one.test(path))
+  const wrong = (path: string): Reply => service.refuse(isKnown(decoded(path)) ? 'wrong method' : 'no route', path)
   const underWay = new WeakMap<Socket, ServerResponse>()
   const app = fastify({
     // Without it Node answers a missing Host by itself, without a word.
     ...(tls ? { https: { requireHostHeader: false, ...tls } as never } : { http: { requireHostHeader: false } }),
     // What still comes in while the server closes is answered like everything else; Fastify's own 503 has no code.
     return503OnClosing: false, forceCloseConnections: 'idle', requestTimeout: requestTimeoutMs, exposeHeadRoutes: false,
-    genReqId: newRequestId, routerOptions: { maxParamLength: 4096, ignoreTrailingSlash: service.name === 'IAM' },
+    // Checks and shapes are ours; without this Fastify loads and keeps two compilers of schemas.
+    schemaController: { compilersFactory: { buildValidator: noSchemas, buildSerializer: noSchemas } },
+    genReqId: newRequestId, routerOptions: { maxParamLength: longestParam, ignoreTrailingSlash },
     frameworkErrors: (_error, request, reply) => { void send(reply, request.id, service.refuse('no route', request.url)) },
     clientErrorHandler: (error, socket) => answerMalformed(service, wrong, error as unknown as ParserError, socket, underWay.get(socket)),
   })
-  if (answered) app.addHook('onResponse', async (request, reply) => answered(service.name, request.method, request.routeOptions.url ?? 'none', reply.statusCode, reply.elapsedTime))
-  // The request's id is what a caller has of it; the path is left out, which may hold what people typed.
-  app.addHook('onResponse', async (request, reply) => log.debug?.({ service: service.name, method: request.method, route: request.routeOptions.url ?? null, status: reply.statusCode, ms: Math.round(reply.elapsedTime), requestId: request.id }, 'answered'))
+  app.addHook('onResponse', (request, reply, done) => {
+    const { method, routeOptions: { url }, id: requestId } = request
+    const { statusCode: status, elapsedTime: ms } = reply
+    answered?.(service.name, method, url ?? 'none', status, ms)
+    // The request's id is what a caller has of it; the path is left out, which may hold what people typed.
+    log.debug?.({ service: service.name, method, route: url ?? null, status, ms: Math.round(ms), requestId }, 'answered')
+    done()
+  })
   // Bodies are ours to read, for every method: a signature covers raw bytes, and Node's SDK sends GETs with a body.
   for (const method of methods) app.addHttpMethod(method, { hasBody: false, overrideExisting: true })
   for (const route of service.routes) {
     app.route({ method: route.method, url: route.path, handler: (request, reply) => serve(service, auth, rate, log, route, request, reply) })
   }
   const wrongMethod = (request: FastifyRequest, reply: FastifyReply): FastifyReply => send(reply, request.id, service.refuse('wrong method', pathOf(request.url)))
-  // Every method of a known path has an answer of its own: /instances/action is never taken for an instance called action.
-  for (const url of new Set(service.routes.map((route) => route.path))) {
-    const other = methods.filter((method) => !service.routes.some((route) => route.path === url && route.method === method))
-    app.route({ method: other, url, handler: wrongMethod })
-  }
+  // /instances/action is never taken for an instance called action: a known path has an answer of its own for each method that
+  // another path could take it for. What no path takes is answered below.
+  for (const [url, method] of takenFor(service.routes)) app.route({ method, url, handler: wrongMethod })
   app.setNotFoundHandler((request, reply) => send(reply, request.id, wrong(pathOf(request.url))))
   app.server.prependListener('request', (request, response) => underWay.set(request.socket, response))
   // An expectation that nobody here meets may be ignored; Node's own 417 would have no body.
@@ -65,6 +75,23 @@ export function serviceApp(service: Service, auth: AuthParts, { log, tls, rate, 
     return send(reply, request.id, service.refuse('fault', pathOf(request.url)))
   })
   return app
+}
+
+function noSchemas(): never { throw new Error('no route has a schema') }
+
+/** As the router reads it: escapes, whole addresses, and `*`, the server as such, are allowed. Bad escapes are no path of ours. */
+function decoded(path: string): string {
+  try { return decodeURI(path.replace(/^\*$|^https?:\/\/[^/]*\/?/, '/')) } catch { return path }
+}
+
+/** Paths, each with the methods that it has not, and that a path has which fits some of the same addresses. */
+function takenFor(routes: readonly Route[]): (readonly [path: string, methods: Method[]])[] {
+  const paths = [...Map.groupBy(routes, (route) => route.path)].map(([path, rows]) => ({ path, parts: path.split('/'), methods: rows.map((route) => route.method) }))
+  return paths.flatMap((one) => {
+    const others = paths.filter(({ parts }) => parts.length === one.parts.length && parts.every((part, n) => part === one.parts[n] || part.startsWith(':') || one.parts[n]!.startsWith(':')))
+    const methods = [...new Set(others.flatMap((other) => other.methods))].filter((method) => !one.methods.includes(method))
+    return methods.length > 0 ? [[one.path, methods] as const] : []
+  })
 }
 
 /** 32 hexadecimal digits, as the clouds form them. Node keeps random UUIDs in stock, so this costs no system call. */
@@ -112,7 +139,7 @@ async function dispatch(service: Service, auth: AuthParts, rate: Rate, route: Ro
 /** Null when it is larger than allowed; what remains of it is thrown away as it comes. */
 async function readBody(raw: IncomingMessage): Promise<Buffer | null> {
   const length = raw.headers['content-length']
-  if (length === undefined && raw.headers['transfer-encoding'] === undefined) return empty
+  if ((length === undefined || length === '0') && raw.headers['transfer-encoding'] === undefined) return empty
   if (length !== undefined && Number(length) > maxBodyBytes) return null
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = []
@@ -127,15 +154,18 @@ async function readBody(raw: IncomingMessage): Promise<Buffer | null> {
     raw.on('data', collect)
     raw.once('end', () => resolve(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks)))
     raw.once('error', reject)
-    raw.once('close', () => reject(new Error('the client went away')))
+    // It closes after every request: an error that nobody wants is dear.
+    raw.once('close', () => { if (!raw.complete) reject(new Error('the client went away')) })
   })
 }
 
 const empty = Buffer.alloc(0)
 
 function send(reply: FastifyReply, requestId: string, answer: Reply): FastifyReply {
-  reply.code(answer.status).header('x-request-id', requestId)
-  if (answer.headers) reply.headers(answer.headers)
+  reply.code(answer.status)
+  // Node keeps the letters of a name as they are, Fastify makes them small; the Java SDK finds no X-Subject-Token in small ones.
+  reply.raw.setHeader('X-Request-Id', requestId)
+  for (const [name, value] of Object.entries(answer.headers ?? {})) if (name.startsWith('X-')) reply.raw.setHeader(name, value); else reply.header(name, value)
   if (answer.stream) return (reply.hasHeader('content-type') ? reply : reply.header('content-type', 'text/plain; charset=utf-8')).send(answer.stream)
   if (answer.text !== undefined) return reply.send(answer.text)
   if (answer.body === undefined) return reply.send()

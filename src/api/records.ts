@@ -26,6 +26,8 @@ export interface Records {
   /** Oldest first. */
   list(projectId: string, kind: Kind): Promise<readonly NetworkRecord[]>
   get(projectId: string, kind: Kind, id: string): Promise<NetworkRecord | null>
+  /** VPCs, subnets and security groups by id, as they were at most two seconds ago, with every change of this control plane; nothing is made for who never looked. */
+  known(projectId: string): Promise<ReadonlyMap<string, NetworkRecord>>
   /** All of them or none; the first is the one that was asked for. A public IP without an address is given one; null: none is left. */
   create(caller: Caller, records: readonly NewRecord[]): Promise<readonly NetworkRecord[] | null>
   /** Null when there is none such. */

@@ -60,8 +60,8 @@ export async function listen({ config, plane, identity, directory, records, trai
   let open = false
   const services: Readonly<Record<keyof Urls, Service>> = {
     iam: iamService({ identity, now, urls, region: config.identity.region, ...directory ? { directory } : {} }),
-    dcs: dcsService(plane, { region: config.identity.region, url: urls.dcs, links: signedLinks(urls.dcs, createHmac('sha256', identity.tokenKeys.all[0]!).update('links').digest(), now) }),
-    dms: dmsService(plane),
+    dcs: dcsService(plane, { region: config.identity.region, url: urls.dcs, networks: records, projectName: async (id) => (await identity.project(id))?.name ?? null, links: signedLinks(urls.dcs, createHmac('sha256', identity.tokenKeys.all[0]!).update('links').digest(), now) }),
+    dms: dmsService(plane, config.identity.region),
     network: networkService(records, urls.network),
     compute: computeService(records, { url: urls.compute, region: config.identity.region }),
     console: consoleService({ plane, urls, ready: () => open && (ready?.() ?? true), down, ...(state ? { state } : {}), ...(trail ? { audit: { trail, identity } } : {}), ...(directory ? { people: { identity, directory, actions: () => actionsOf(Object.values(services)) } } : {}), ...(metrics ? { metrics: { ...metrics, token: config.metricsToken } } : {}) }),

@@ -25,10 +25,17 @@ export function readClaim(authorization: string): Claim | null {
   return { accessKey: parts[1] ?? parts[2]!, scopeDate: parts[3] ?? null, signedHeaders: parts[4]!, signature: parts[5]! }
 }
 
-/** The official Go SDK signs its name and never the host; the clouds take that, so it is the one client that may. */
+/**
+ * The official Go SDK never signs the host; the clouds take that, so it is the one client that may. It signs its name, but for what
+ * it looks up by itself, when it was given a region in place of a project: those two come under the name of Go's own HTTP client.
+ */
 function isGoSdk(names: readonly string[], call: Call): boolean {
-  return names.includes('user-agent') && (header(call, 'user-agent') ?? '').startsWith('huaweicloud-usdk-go/')
+  const agent = header(call, 'user-agent') ?? ''
+  if (names.includes('user-agent')) return agent.startsWith('huaweicloud-usdk-go/')
+  return call.method === 'GET' && goLookups.has(call.path) && agent.startsWith('Go-http-client/')
 }
+
+const goLookups = new Set(['/v3/projects', '/v3/auth/domains'])
 
 /** What is wrong with a claim before any secret is looked at, so that it can be said; null when nothing is. */
 export function claimProblem(claim: Claim, call: Call, now: number): 'unsigned host' | 'stale signature' | null {

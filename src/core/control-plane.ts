@@ -39,7 +39,9 @@ export interface CreateWish {
   /** One instance for each name, all in one transaction. */
   readonly names: readonly string[]
   readonly version: string
-  readonly spec: Omit<Spec, 'sealedPassword'> & { readonly password: string | null }
+  readonly spec: Omit<Spec, 'sealedPassword' | 'tls'> & { readonly password: string | null }
+  /** Clients speak TLS. */
+  readonly tls?: boolean
   readonly attributes: Attributes
   readonly tags: readonly Tag[]
   /** Where clients shall reach it; only of one instance, that has one address. */
@@ -47,7 +49,7 @@ export interface CreateWish {
 }
 
 /** Why nothing was created; the reason is for a person. */
-export interface CreateRefusal { readonly kind: 'no room' | 'no version' | 'address' | 'instance quota' | 'memory quota'; readonly reason: string }
+export interface CreateRefusal { readonly kind: 'no room' | 'no version' | 'no tls' | 'address' | 'instance quota' | 'memory quota'; readonly reason: string }
 
 /** How much of an engine a project may have; null: any amount. */
 export interface Quota { readonly instances: number | null; readonly memoryGb: number | null }
@@ -99,7 +101,7 @@ export interface ChangeWish {
   readonly engine: EngineName
   readonly id: string
   readonly action: Change
-  readonly spec: Partial<Pick<Spec, 'parameters' | 'renamedCommands' | 'memoryBytes' | 'flavor' | 'accounts'>> & { /** Null: nobody is asked for one. */ readonly password?: string | null }
+  readonly spec: Partial<Pick<Spec, 'parameters' | 'renamedCommands' | 'memoryBytes' | 'flavor' | 'accounts' | 'sources'>> & { /** Null: nobody is asked for one. */ readonly password?: string | null; /** True: clients speak TLS, with a certificate that is made now. */ readonly tls?: boolean }
   /** What a dialect echoes from now on. */
   readonly attributes?: Attributes
   /** The new service port, which everything moves to. */
@@ -146,6 +148,8 @@ export interface ControlPlane {
   readonly surveys: Surveys
   readonly accounts: Accounts
   readonly webcli: WebCli
+  /** The certificate, as PEM, by which clients know the servers of every instance. */
+  authority(): Promise<string>
   readonly questions: Questions
   /** Accepts the creation of every name, each `creating` when this returns; or of none. */
   create(wish: CreateWish): Promise<View[] | CreateRefusal>

@@ -118,6 +118,8 @@ export interface Survey {
   readonly how: SurveyHow
   readonly scan: 'manual' | 'auto'
   readonly status: 'waiting' | 'running' | 'success' | 'failed'
+  /** Per cent of what there is to look at, as of the last second. */
+  readonly progress: number
   readonly cause: string | null
   readonly result: SurveyResult | null
   readonly createdAt: number

@@ -68,6 +68,24 @@ export interface Spec {
   readonly sealedPassword: string | null
   /** More users than the one with that password. Absent: none. */
   readonly accounts?: readonly Account[]
+  /** Addresses and ranges of IPv4 that clients may come from: `10.0.0.1`, `10.0.0.0/24`. Absent or null: any. */
+  readonly sources?: readonly string[] | null
+  /** What its servers show to clients, who speak TLS then and nothing else. Absent or null: plain text. */
+  readonly tls?: Certificate | null
+}
+
+/** A server's certificate and all that belongs to it. */
+export interface Certificate {
+  /** PEM. */
+  readonly certificate: string
+  /** PEM of who issued it. */
+  readonly authority: string
+  /** Its private key as PEM, sealed with the master key. */
+  readonly sealedKey: string
+  /** For which it was made. */
+  readonly addresses: readonly string[]
+  /** Epoch ms. */
+  readonly expiresAt: number
 }
 
 export interface Endpoint { readonly address: string; readonly port: number }
@@ -101,6 +119,14 @@ export const leftPorts = 'left ports'
 
 /** By which the names that commands had are kept among the grants, as JSON, until every node can start with the new ones. */
 export const formerNames = 'former names'
+
+/** By which it is kept among the grants that some servers may speak TLS and others not, until all have turned. */
+export const turningTls = 'turning tls'
+
+/** Every address by which clients reach an instance and its nodes. */
+export function addressesOf({ endpoints }: Pick<Instance, 'endpoints'>, nodes: readonly Pick<NodeRecord, 'address'>[]): readonly string[] {
+  return [...new Set([...Object.values(endpoints), ...nodes].map(({ address }) => address))]
+}
 
 /** The service port that clients use. */
 export function portOf({ endpoints }: Pick<Instance, 'endpoints'>, nodes: readonly Pick<NodeRecord, 'ports'>[]): number | null {

@@ -6,9 +6,9 @@ import type { Provision } from './runtime.ts'
 export type Action = 'create' | 'restart' | 'soft_restart' | 'flush' | 'delete' | 'recover' | 'swap' | 'extend' | 'shrink' | 'backup' | 'restore' | 'hang_up' | Change
 
 /** What changes the settings of an instance that goes on serving. */
-export type Change = 'configure' | 'password' | 'rescale' | 'check' | 'accounts' | 'port' | 'whitelist' | 'rename'
+export type Change = 'configure' | 'password' | 'rescale' | 'check' | 'accounts' | 'port' | 'whitelist' | 'rename' | 'ssl'
 
-/** `replaced`: a person's wish took the place of a recovery. `cancelled`: a person stopped it half way, and the instance is healthy. */
+/** `replaced`: a person's wish took the place of a recovery. `cancelled`: a person stopped it half way, and the instance is healthy, or not well by itself, which the cause says. */
 export type Outcome = 'done' | 'failed' | 'replaced' | 'cancelled'
 
 export interface Operation {
@@ -70,8 +70,10 @@ export interface StepContext {
 export interface Later { readonly waitMs: number }
 /** Nothing came of it, for this reason, and the instance is as well as it was before. */
 export interface Failed { readonly failed: string }
-/** `done`, `cancelled`, `failed`, or when to look again. A throw is retried; a TerminalError fails the operation and with it the instance. */
-export type Step = (context: StepContext) => Promise<'done' | 'cancelled' | Later | Failed>
+/** It was cancelled, and the instance is not well by itself, for this reason. */
+export interface Abandoned { readonly abandoned: string }
+/** `done`, `cancelled`, `abandoned`, `failed`, or when to look again. A throw is retried; a TerminalError fails the operation and with it the instance. */
+export type Step = (context: StepContext) => Promise<'done' | 'cancelled' | Abandoned | Later | Failed>
 
 /** Ends an operation as failed, with its message as the cause. The only error class of our own. */
 export class TerminalError extends Error {}

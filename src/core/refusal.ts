@@ -35,6 +35,7 @@ const allowedIn: Readonly<Record<Exclude<Action, 'create' | 'recover'>, readonly
   port: ['running'],
   rename: ['running'],
   whitelist: ['running'],
+  ssl: ['running'],
   backup: ['running'],
   hang_up: ['running'],
   restore: ['running'],
@@ -47,7 +48,7 @@ export function refusalOf(
   action: keyof typeof allowedIn, instance: Pick<Instance, 'version' | 'readyAt' | 'health'>, open: Pick<Operation, 'action'> | null, can: { readonly flush: boolean; readonly swap: boolean },
 ): Refusal | null {
   if (action === 'flush' && !can.flush) return { kind: 'unsupported', reason: `Redis ${instance.version} cannot be flushed through the API; 4.0 and later can` }
-  if (action === 'swap' && !can.swap) return { kind: 'unsupported', reason: 'an instance without replicas has nobody to swap roles with' }
+  if (action === 'swap' && !can.swap) return { kind: 'unsupported', reason: 'an instance without replicas has nobody to swap roles with; in a cluster the role of a shard is switched over to a chosen node' }
   // Nothing else is changed about an instance that is being brought back.
   const replaceable = open !== null && (replaces[action]?.includes(open.action) ?? false)
   if (open && !replaceable) return { kind: 'busy', status: statusOf(instance, open), action: open.action }

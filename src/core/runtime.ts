@@ -57,10 +57,12 @@ export interface Runtime {
   readonly name: string
   /** Replaces an older generation, keeps the same one, never goes back to an older one. Returns once it is launched. */
   apply(spec: NodeSpec, how: { readonly force: boolean }): Promise<void>
-  /** Keeps a node's files for its next start, where somebody else than us may start it; the process stays. Absent: only we start nodes, and write the files then. */
+  /** Keeps a node's files for its next start, which may be somebody else's, and where the process reads them again when it is told to; gives it the room that it needs. The process stays. */
   renew?(spec: NodeSpec): Promise<void>
   /** Why a node that runs cannot be changed like this, as a sentence; null, or absent: it can. */
   cannot?(change: Change): string | null
+  /** Why clients cannot be kept away from these nodes by where they come from, as a sentence with the next step; null: `provide` does it, by the spec. */
+  unscreened(nodes: readonly NodeRecord[]): Promise<string | null>
   /** The nodes of an instance, found by what is on the machine, never from memory. */
   inspect(instanceId: string, nodeIds: readonly string[]): Promise<NodeState[]>
   /** SIGKILL to exactly this process; returns when it is gone. One that is gone already is fine. */
@@ -73,11 +75,11 @@ export interface Runtime {
   remove(instanceId: string, nodeIds: readonly string[], how: { readonly all: boolean }): Promise<void>
   /** Removes one file of a node, or a folder with all that is in it, path relative to its directory. Absent is fine. */
   discard(nodeId: string, path: string): Promise<void>
-  /** Copies a file of this machine into a node's directory, on to the disk; it is there whole or not at all. Absent: a node's files cannot be reached. */
-  put?(nodeId: string, path: string, source: string): Promise<void>
+  /** Copies a file of this machine into a node's directory, on to the disk; it is there whole or not at all. The node may have to run. */
+  put(nodeId: string, path: string, source: string): Promise<void>
   /**
    * Finds addresses for what has none, and puts back what stands for an instance besides its nodes. Changes no address that
-   * is known. Absent: addresses are known from the beginning.
+   * is known. From when it returns, only those connect who may by the instance's spec. Absent: nothing stands for an instance.
    */
   provide?(instance: Instance, nodes: readonly NodeRecord[]): Promise<Provision>
   /** Keeps what a client needs to connect where the runtime's people look for it. Absent: they ask the API. */
@@ -87,7 +89,7 @@ export interface Runtime {
   /** What stands for the instance and is not as it was made, as a sentence; null when all is. */
   drift?(instance: Instance, nodes: readonly NodeRecord[]): Promise<string | null>
   /** Nothing happened to the instance since it was inspected last, by what is watched. Absent: nobody watches, so look. */
-  quiet?(instanceId: string): boolean
+  quiet?(instance: Instance): boolean
   /** For people: pid, memory, log path. */
   report(instanceId: string, nodeId: string): Promise<NodeReport>
   /** The last lines of a node's log and, with `follow`, what comes after them until the signal. */

@@ -9,7 +9,7 @@ export type Status = 'creating' | 'createfailed' | 'running' | 'error' | 'restar
 const during: Readonly<Record<Action, Status>> = {
   create: 'creating', restart: 'restarting', soft_restart: 'restarting', flush: 'flushing', delete: 'deleting', recover: 'error',
   // In the background, says the document: the instance goes on serving.
-  swap: 'running', configure: 'running', password: 'running', accounts: 'running', check: 'running', port: 'running', whitelist: 'running',
+  swap: 'running', configure: 'running', password: 'running', accounts: 'running', check: 'running', port: 'running', whitelist: 'running', ssl: 'running',
   rename: 'restarting',
   rescale: 'extending', extend: 'extending', shrink: 'extending',
   backup: 'running', hang_up: 'running', restore: 'restoring',

@@ -56,6 +56,7 @@ export const actions: Readonly<Record<Action, ActionRow>> = {
   accounts: { step: configure, bumps: false, deadlineMs: 10 * minute, failures: 10 },
   whitelist: { step: configure, bumps: false, deadlineMs: 10 * minute, failures: 10 },
   rename: { step: rename, bumps: true, deadlineMs: 30 * minute, failures: 10 },
+  ssl: { step: configure, bumps: false, deadlineMs: 10 * minute, failures: 10 },
   port: { step: configure, bumps: false, deadlineMs: 10 * minute, failures: 10 },
   password: { step: configure, bumps: false, deadlineMs: 10 * minute, failures: 10 },
   configure: { step: configure, bumps: false, deadlineMs: 10 * minute, failures: 10 },

@@ -6,7 +6,7 @@ import { checkpoint } from '../core/checkpoint.ts'
 import { converge, provide, worldOf } from './converge.ts'
 import { formerOf, TerminalError, type Places, type Step, type StepContext } from '../core/operation.ts'
 import type { Parts } from './actions.ts'
-import { leftPorts, type Instance, type Spec } from '../core/instance.ts'
+import { leftPorts, turningTls, type Instance, type Spec } from '../core/instance.ts'
 
 const lookAgainMs = 10
 /** Servers that answer move within some milliseconds. Of one that does not the others may have to take over, wherever it listens. */
@@ -22,32 +22,41 @@ export function configure(parts: Parts): Step {
     const wanted = context.instance.spec
     const [spec, before] = refused === undefined ? [wanted, former] : [former, wanted]
     const aimed = aimedAt(context, spec, refused === undefined ? null : formerOf(operation.memo)?.places ?? null)
-    await provide(aimed, parts)
-    const { instance, nodes } = aimed
-    // Whatever starts a node from here on starts it with the new settings.
-    if (runtime.renew && !scratch.has(`renewed ${refused !== undefined}`)) {
-      for (const one of engine.layout(instance, nodes)) await runtime.renew(one)
-      scratch.set(`renewed ${refused !== undefined}`, 1)
-      checkpoint('runtime.renewed')
-    }
-    const states = await runtime.inspect(instance.id, nodes.map((node) => node.id))
-    let configured
-    try { configured = await engine.configure!(worldOf(aimed, states, runtime), before) } catch (error) {
+    // Durable first: whoever goes on with this takes it back as well.
+    const refuse = async (error: unknown): Promise<{ waitMs: number }> => {
       if (!(error instanceof TerminalError) || refused !== undefined) throw error
-      // Durable first: whoever goes on with this takes it back as well.
       await context.remember({ ...operation.memo, refused: error.message })
+      // For what was before that has to be true again.
+      scratch.delete('provided')
       return { waitMs: 0 }
     }
+    try { await provide(aimed, parts) } catch (error) { return refuse(error) }
+    const { instance, nodes } = aimed
+    let configured, states
+    try {
+      // Whatever starts a node from here on starts it with the new settings.
+      if (runtime.renew && !scratch.has(`renewed ${refused !== undefined}`)) {
+        for (const one of engine.layout(instance, nodes)) await runtime.renew(one)
+        scratch.set(`renewed ${refused !== undefined}`, 1)
+        checkpoint('runtime.renewed')
+      }
+      states = await runtime.inspect(instance.id, nodes.map((node) => node.id))
+      configured = await engine.configure!(worldOf(aimed, states, runtime), before)
+    } catch (error) { return refuse(error) }
     // Until all have moved nobody is told where the others are.
     const since = scratch.get('moving') ?? Date.now()
     scratch.set('moving', since)
-    if (operation.action === 'port' && !configured.ok && Date.now() - since < movesWithinMs && states.every((state) => state.phase === 'running')) return waiting(context, configured.reason)
+    if ((operation.action === 'port' || operation.action === 'ssl') && !configured.ok && Date.now() - since < movesWithinMs && states.every((state) => state.phase === 'running')) return waiting(context, configured.reason)
     // Nodes that are down get the settings with their files; the others have them by now, whoever else is missing.
     const healed = await heal(aimed)
     if (healed !== 'done') return healed
     if (!configured.ok) return waiting(context, configured.reason)
-    const { [leftPorts]: left, ...grants } = context.instance.grants
-    if (left !== undefined) await context.grant(grants)
+    const { [leftPorts]: left, [turningTls]: turning, ...grants } = context.instance.grants
+    if (left !== undefined || turning !== undefined) {
+      // First, for nobody looks for it any more once it is not granted.
+      if (left !== undefined) await runtime.provide?.({ ...instance, grants }, nodes)
+      await context.grant(grants)
+    }
     return refused === undefined ? 'done' : { failed: String(refused) }
   }
 }

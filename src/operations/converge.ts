@@ -18,6 +18,8 @@ const lookAgainPart = 0.15
 const lookAgainAtMostMs = 50
 /** What keeps dying is not started yet, and the others are looked after meanwhile: one of them may die as well. */
 const lookWhileNotBeforeMs = 250
+/** A roll that was cancelled ends after this even if the instance is not well: whoever looks after it goes on, and its owner may do something else. */
+const abandonAfterMs = 12_000
 
 /** Nodes that run something older than the instance allows, or nothing at all. Pure, and cheap: it is asked of every instance twice a second. */
 export function outdated(instance: Instance, nodes: readonly NodeRecord[], states: readonly NodeState[]): NodeRecord[] {
@@ -101,6 +103,7 @@ export function converge(how: { readonly force: boolean; readonly rolling: boole
         await runtime.publish?.(context.instance, engine.connection(context.instance, nodes))
         return behind.length === 0 ? 'done' : 'cancelled'
       }
+      if (context.cancelled && how.rolling && lasting(scratch, abandonAfterMs)) return { abandoned: health.reason ?? 'the engine does not answer' }
       return waitFor(health, context, scratch)
     }
     context.progress(`${nodes.length - behind.length} of ${nodes.length} nodes run generation ${instance.generation}`)
@@ -135,6 +138,13 @@ async function turn(engine: Engine, world: World, behind: readonly NodeRecord[],
   if (!health.ok) return health
   const chosen = await engine.choose?.(world, behind) ?? behind[0]!
   return typeof chosen === 'string' ? { ok: false, reason: chosen } : [chosen]
+}
+
+/** Whether it has been cancelled for this long. */
+function lasting(scratch: Parts['scratch'], ms: number): boolean {
+  const since = scratch.get('cancelled') ?? Date.now()
+  scratch.set('cancelled', since)
+  return Date.now() - since >= ms
 }
 
 /** Looks again soon at first, then less often. */

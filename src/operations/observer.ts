@@ -39,6 +39,8 @@ const silencesBeforeUnhealthy = 3
 const askSilentEveryMs = 2000
 /** A node that stayed up this long starts with a clean record. */
 const forgetCrashesAfterMs = 60_000
+/** Somebody has to install what is missing, or to give a right back. */
+const retryDriftMs = 10_000
 const backoffMs = [0, 500, 2000, 5000, 15_000, 60_000]
 /** From this many crashes in a row on, the cause says that it keeps dying. */
 const crashesWorthSaying = 3
@@ -90,12 +92,13 @@ function observe({ db, engines, runtimes, host, log, opened }: ObserverParts, na
   async function judge(instance: Instance, nodes: readonly NodeRecord[]): Promise<void> {
     const runtime = runtimes[instance.runtime]
     // What is watched is looked at when something happens to it, and when its engine is asked.
-    if (runtime.quiet?.(instance.id) && !isDue(instance, nodes.length, Date.now())) return
+    if (runtime.quiet?.(instance) && !isDue(instance, nodes.length, Date.now())) return
     const states = await runtime.inspect(instance.id, nodes.map((node) => node.id))
     const dead = outdated(instance, nodes, states)
     if (dead.length > 0) return recover(instance, states.filter((state) => dead.some((node) => node.id === state.id)), nodes.length)
     const drift = await runtime.drift?.(instance, nodes) ?? null
-    if (drift !== null) return open(instance, { cause: drift, crashes: instance.crashes, waitMs: 0, startsMs: 0 })
+    // What could not be put back a moment ago is not tried without a pause.
+    if (drift !== null) return open(instance, { cause: drift, crashes: instance.crashes, waitMs: instance.health === 'healthy' ? 0 : retryDriftMs, startsMs: 0 })
     const now = Date.now()
     if (!isDue(instance, nodes.length, now)) return
     const last = asked.get(instance.id)!

@@ -12,7 +12,7 @@ export function planFor(engine: Engine, instance: Instance, nodes: readonly Node
 
 const whats: Readonly<Record<PlannedWish['action'], string>> = {
   restart: 'stopped, all at once, and started again', soft_restart: 'stopped and started when its turn comes', flush: 'emptied',
-  delete: 'killed, and its folder removed', swap: 'hands its role over, or takes one', configure: 'gets the new settings while it serves', accounts: 'asks its users for their own passwords from then on', password: 'asks for the new password from then on', rescale: 'may use another amount of memory from then on', check: 'goes on serving', port: 'listens on another port from then on', whitelist: 'lets in who is let in', rename: 'stopped, all at once, and started with other names for commands',
+  delete: 'killed, and its folder removed', swap: 'hands its role over, or takes one', configure: 'gets the new settings while it serves', accounts: 'asks its users for their own passwords from then on', password: 'asks for the new password from then on', rescale: 'may use another amount of memory from then on', check: 'goes on serving', port: 'listens on another port from then on', ssl: 'shows another certificate, or none, from then on', whitelist: 'lets in who is let in', rename: 'stopped, all at once, and started with other names for commands',
   extend: 'goes on serving', shrink: 'goes on serving',
   backup: 'goes on serving', hang_up: 'hangs up on its clients', restore: 'stopped, and started with the data of the backup',
 }

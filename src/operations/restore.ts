@@ -6,6 +6,7 @@
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { join } from 'node:path'
+import { isAway } from '../core/away.ts'
 import { checkpoint } from '../core/checkpoint.ts'
 import { TerminalError, type Step, type StepContext } from '../core/operation.ts'
 import { converge, worldOf } from './converge.ts'
@@ -38,7 +39,7 @@ export function restore(parts: Parts): Step {
     switch (memo.phase) {
       case undefined: {
         // A disk that is full, say: the instance has not been touched.
-        const wrong = await copy(context, memo, parts).catch((error: Error) => error.message)
+        const wrong = await copy(context, memo, parts).catch((error: Error) => { if (isAway(error)) throw error; return error.message })
         if (wrong) {
           await discard(context, memo.to, parts)
           return { failed: wrong }
@@ -93,7 +94,7 @@ async function copy(context: StepContext, memo: RestoreMemo, { engine, runtime, 
   for (const file of files) {
     context.progress(`checking ${file.name}`)
     const sum = await sumOf(join(folder, file.name)).catch(() => null)
-    if (sum !== file.sum) return sum === null ? `${file.name} of the backup cannot be read` : `${file.name} of the backup is damaged: its checksum is wrong`
+    if (sum !== file.sum) return sum === null ? `${file.name} of the backup cannot be read here: control planes that share instances need one folder of backups` : `${file.name} of the backup is damaged: its checksum is wrong`
   }
   const states = await runtime.inspect(instance.id, nodes.map((node) => node.id))
   const seeds = await engine.backups!.seeds(worldOf(context, states, runtime), files, memo.to)
@@ -103,7 +104,7 @@ async function copy(context: StepContext, memo: RestoreMemo, { engine, runtime, 
   for (const node of nodes) {
     context.progress('getting the data of the backup', node.id)
     const { file, path } = seeds.get(node.id)!
-    await runtime.put!(node.id, path, join(folder, file.name))
+    await runtime.put(node.id, path, join(folder, file.name))
     checkpoint('restore.put')
   }
   return null

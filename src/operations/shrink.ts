@@ -32,6 +32,8 @@ export function shrink(parts: Parts): Step {
     context.progress(`removing ${leaving.length} nodes and their data`)
     await runtime.remove(instance.id, leaving.map((node) => node.id), { all: false })
     const staying = nodes.filter((node) => !leaving.includes(node))
+    // Whoever gets the addresses that are free now has rules of its own.
+    await runtime.provide?.(context.instance, staying)
     await runtime.publish?.(context.instance, engine.connection(context.instance, staying))
     return 'done'
   }

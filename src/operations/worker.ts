@@ -126,7 +126,7 @@ export function startWorker({ db, engines, runtimes, vault, owner, host, log, en
       },
       async remember(memo) { await remember(db, owner, operation.id, memo); current = { ...current, memo } },
       async grant(grants) { await grant(db, owner, operation, grants); granted = { ...granted, grants } },
-      async copied(files) { return recordFiles(db, owner, host, operation, files) },
+      async copied(files) { return recordFiles(db, owner, operation, files) },
       async place(found) { await place(db, owner, operation, found); granted = { ...granted, endpoints: found.endpoints }; nodes = found.nodes },
     })
     for (let failures = 0; !run.abort.signal.aborted && !stopping;) {
@@ -135,7 +135,9 @@ export function startWorker({ db, engines, runtimes, vault, owner, host, log, en
         const result = await within(step(context()), deadline - performance.now())
         if (result === 'done') return settled(instance, { operation, outcome: 'done', cause: null, gone: leavingNodes(operation.memo) })
         // Whatever the nodes run now is allowed from here on: nobody asked for more.
-        if (result === 'cancelled') return settled(instance, { operation, outcome: 'cancelled', cause: null, floor: Math.min(...(await runtime.inspect(instance.id, nodes.map((node) => node.id))).map((state) => state.observedGeneration)) })
+        const cancelled = async (): Promise<Settlement> => ({ operation, outcome: 'cancelled', cause: null, floor: Math.min(...(await runtime.inspect(instance.id, nodes.map((node) => node.id))).map((state) => state.observedGeneration)) })
+        if (result === 'cancelled') return settled(instance, await cancelled())
+        if ('abandoned' in result) return settled(instance, { ...await cancelled(), cause: result.abandoned, well: false })
         if ('failed' in result) return settled(instance, { operation, outcome: 'failed', cause: result.failed, well: true })
         waitMs = result.waitMs
         failures = 0

@@ -62,11 +62,11 @@ export async function deleteBackup(tx: Tx, id: string): Promise<void> { await tx
  * Records the files of a backup, fenced by the lease of its operation; answers the ids of the oldest ones, whose records
  * went with the same commit to make room.
  */
-export async function recordFiles(db: Database, owner: string, host: string, operation: Pick<Operation, 'id' | 'instanceId'>, files: readonly BackupFile[]): Promise<string[]> {
+export async function recordFiles(db: Database, owner: string, operation: Pick<Operation, 'id' | 'instanceId'>, files: readonly BackupFile[]): Promise<string[]> {
   return transact(db, async (tx) => {
     await lockInstances(tx, [operation.instanceId])
     const held = tx.selectFrom('operations').select('id').where('id', '=', operation.id).where('lease_owner', '=', owner).where('finished_at', 'is', null)
-    const done = await tx.updateTable('backups').set({ files: JSON.stringify(files), host }).where('operation_id', 'in', held).executeTakeFirst()
+    const done = await tx.updateTable('backups').set({ files: JSON.stringify(files) }).where('operation_id', 'in', held).executeTakeFirst()
     if (Number(done.numUpdatedRows) !== 1) throw new Error(`operation ${operation.id} is no longer ours`)
     const rows = await tx.selectFrom('backups').select('id').where('instance_id', '=', operation.instanceId).where('files', 'is not', null).orderBy('created_at', 'desc').orderBy('id').execute()
     const over = rows.slice(backupsKept).map(({ id }) => id)

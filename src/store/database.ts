@@ -1,8 +1,7 @@
 /** The one place where truth is kept: SQLite in the home, or PostgreSQL. Every query is written once for both. */
-import { PostgresAdapter, sql, type Expression, type Insertable, type InsertQueryBuilder, type InsertResult, type Kysely, type QueryResult, type RawBuilder, type SelectQueryBuilder, type SqlBool, type Transaction } from 'kysely'
+import { PostgresAdapter, sql, type Compilable, type CompiledQuery, type Expression, type Insertable, type InsertQueryBuilder, type InsertResult, type Kysely, type QueryResult, type RawBuilder, type SelectQueryBuilder, type SqlBool, type Transaction } from 'kysely'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { checkpoint } from '../core/checkpoint.ts'
-import { openPostgres } from './database-postgres.ts'
 import { openSqlite } from './database-sqlite.ts'
 import type { Tables } from './tables.ts'
 
@@ -16,8 +15,11 @@ export interface Where {
 }
 
 /** Opens the database and brings its schema up to date. Throws one sentence when that cannot be. */
-export function openDatabase({ home, databaseUrl }: Where): Promise<Database> {
-  return databaseUrl === null ? openSqlite(home) : openPostgres(databaseUrl)
+export async function openDatabase({ home, databaseUrl }: Where): Promise<Database> {
+  if (databaseUrl === null) return openSqlite(home)
+  // Its driver is for those who have one.
+  const { openPostgres } = await import('./database-postgres.ts')
+  return openPostgres(databaseUrl)
 }
 
 /** Whether several control planes may have it open at once. */
@@ -72,6 +74,27 @@ function storable(_name: string, value: unknown): unknown { return typeof value 
 
 /** The text as every database stores it. */
 export function plainText(text: string): string { return text.toWellFormed().replaceAll('\0', '\uFFFD') }
+
+/** A value that is not known yet. */
+class Later { readonly name: string; constructor(name: string) { this.name = name } }
+
+/**
+ * A question that is asked all the time: put into words once for each kind of database, which takes longer than answering it.
+ * `word` must pass the values on as they are.
+ */
+export function asked<Values extends Readonly<Record<string, unknown>>, Row>(word: (db: Database | Tx, values: Values) => Compilable<Row>): (db: Database | Tx, values: Values) => Promise<Row[]> {
+  const words = new Map<boolean, CompiledQuery<Row>>()
+  return async (db, values) => {
+    const text = words.get(isShared(db)) ?? word(db, Object.fromEntries(Object.keys(values).map((name) => [name, new Later(name)])) as Values).compile()
+    words.set(isShared(db), text)
+    return (await db.executeQuery<Row>({ ...text, parameters: text.parameters.map((value) => value instanceof Later ? values[value.name] : value) })).rows
+  }
+}
+
+const totalChanges = asked((db) => ({ compile: () => sql<{ n: number }>`select total_changes() as n`.compile(db) }))
+
+/** Grows with every row that is written; null where others write as well. */
+export async function changesOf(db: Database | Tx): Promise<number | null> { return isShared(db) ? null : (await totalChanges(db, {}))[0]!.n }
 
 /** Leaves out rows of `table` that another transaction holds, and holds the others. SQLite has one transaction at a time. */
 export function skipLocked<DB, TB extends keyof DB, O>(db: Database | Tx, query: SelectQueryBuilder<DB, TB, O>, table: TB & string): SelectQueryBuilder<DB, TB, O> {

@@ -1,6 +1,6 @@
 /** Instances, their nodes and the addresses these hold. */
 import { forgetTries } from './tries.ts'
-import { insertMany, isShared, locked, type Database, type Tx } from './database.ts'
+import { changesOf, insertMany, isShared, locked, type Database, type Tx } from './database.ts'
 import type { AddressRow, InstanceRow, NodeRow } from './tables.ts'
 import type { Action, Places } from '../core/operation.ts'
 import { clusterHost, type EngineName, type Grants, type Health, type Instance, type NodeRecord, type RuntimeName, type Tag } from '../core/instance.ts'
@@ -156,17 +156,32 @@ export async function plannedInstances(db: Reader, host: string): Promise<Instan
   return rows.map(instanceOf)
 }
 
+/** Those of this host, or of the cluster, whose servers show a certificate. */
+export async function encryptedInstances(db: Reader, host: string): Promise<Instance[]> {
+  const rows = await db.selectFrom('instances').selectAll().where('host', 'in', [host, clusterHost]).where('ready_at', 'is not', null).where('spec', 'like', '%"tls":{%').execute()
+  return rows.map(instanceOf).filter(({ spec }) => spec.tls)
+}
+
 export interface Settled { readonly instance: Instance; readonly nodes: readonly NodeRecord[] }
 
 /**
  * Reads those of this host, or of the cluster, that were created and that no operation is working on: the ones nobody looks
- * after. It is asked twice a second, so a row that is as it was is not read into an instance again.
+ * after. It is asked twice a second, so nothing is read again while nothing was written, and a row that is as it was is not
+ * read into an instance again.
  */
 export function settledReader(db: Reader, host: string, runtime: RuntimeName): () => Promise<Settled[]> {
   let known = new Map<string, { readonly row: InstanceRow; readonly instance: Instance }>()
   const open = db.selectFrom('operations').select('instance_id').where('finished_at', 'is', null)
   const settled = db.selectFrom('instances').where('host', 'in', [host, clusterHost]).where('runtime', '=', runtime).where('ready_at', 'is not', null).where('id', 'not in', open)
+  let [last, changes]: [Settled[], number | null] = [[], null]
   return async () => {
+    // Read before the rows: what is written in between is seen the next time.
+    const now = await changesOf(db)
+    if (now === null || now !== changes) last = await read()
+    changes = now
+    return last
+  }
+  async function read(): Promise<Settled[]> {
     const rows = await settled.selectAll().execute()
     if (rows.length === 0) return []
     const nodes = byInstance(await db.selectFrom('nodes').selectAll().where('instance_id', 'in', settled.select('instances.id')).orderBy('ordinal').execute())

@@ -1,20 +1,34 @@
-/** Pages of instances, found by the database: a page costs the same among a hundred and among ten thousand. */
+/** Pages of instances, found by the database. A page is read by an index; how many there are in all is counted again only after something was written. */
 import { sql, type Expression, type ExpressionBuilder, type SqlBool } from 'kysely'
 import { shown, type Shown } from './shown.ts'
 import { actionsDuring, type Status } from '../core/status.ts'
 import type { Tables } from './tables.ts'
-import type { Database, Tx } from './database.ts'
+import { changesOf, type Database, type Tx } from './database.ts'
 import type { Action } from '../core/operation.ts'
 import type { ListFilter } from '../core/control-plane.ts'
 
 type Builder = ExpressionBuilder<Tables, 'instances'>
 
 /** Newest first. `living`: the hosts that are heard of. Instances under deletion are never among them. */
-export async function findInstances(db: Database | Tx, projectId: string, filter: ListFilter, living: readonly string[]): Promise<{ total: number; found: Shown[] }> {
-  const query = db.selectFrom('instances').where('project_id', '=', projectId).where('engine', '=', filter.engine).where((q) => q.and(conditions(q, filter, living)))
-  const { total } = await query.select((q) => q.fn.countAll<number>().as('total')).executeTakeFirstOrThrow()
-  if (Number(total) <= filter.offset) return { total: Number(total), found: [] }
-  return { total: Number(total), found: await shown(db, query.orderBy('created_at', 'desc').orderBy('id').limit(filter.limit).offset(filter.offset)) }
+export type FindInstances = (db: Database | Tx, projectId: string, filter: ListFilter, living: readonly string[]) => Promise<{ total: number; found: Shown[] }>
+
+/** People who page through a list ask the same again; whoever asks for something else each time must not fill the memory. */
+const mostTotals = 100
+
+/** One for each database. Where others write to it as well it is counted each time: ten thousand cost some 2 ms. */
+export function instanceFinder(): FindInstances {
+  let [counted, totals]: [number | null, Map<string, number>] = [null, new Map()]
+  return async (db, projectId, filter, living) => {
+    const query = db.selectFrom('instances').where('project_id', '=', projectId).where('engine', '=', filter.engine).where((q) => q.and(conditions(q, filter, living)))
+    // Read before the count: what is written in between is counted the next time.
+    const changes = await changesOf(db)
+    if (changes === null || changes !== counted || totals.size >= mostTotals) [counted, totals] = [changes, new Map()]
+    const [known, asked] = [totals, JSON.stringify([projectId, { ...filter, limit: 0, offset: 0 }, living])]
+    const total = known.get(asked) ?? Number((await query.select((q) => q.fn.countAll<number>().as('n')).executeTakeFirstOrThrow()).n)
+    known.set(asked, total)
+    if (total <= filter.offset) return { total, found: [] }
+    return { total, found: await shown(db, query.orderBy('created_at', 'desc').orderBy('id').limit(filter.limit).offset(filter.offset)) }
+  }
 }
 
 function conditions(q: Builder, filter: ListFilter, living: readonly string[]): Expression<SqlBool>[] {

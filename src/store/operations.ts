@@ -3,7 +3,7 @@ import { deleteInstances, deleteNodes, lockInstances, releaseLeft, setPlaces } f
 import { deleteCopies, endCopies } from './backups.ts'
 import { deleteSurveys } from './surveys.ts'
 import { appendAudit } from './audit.ts'
-import { insertMany, skipLocked, transact, type Database, type Tx } from './database.ts'
+import { asked, insertMany, skipLocked, transact, type Database, type Tx } from './database.ts'
 import { clusterHost } from '../core/instance.ts'
 import type { OperationRow } from './tables.ts'
 import { formerOf, type Action, type Memo, type Operation, type Outcome } from '../core/operation.ts'
@@ -103,16 +103,19 @@ export interface Claim {
   readonly limit: number
 }
 
+const dueOperations = (db: Database | Tx, { owner, host, now, limit }: Omit<Claim, 'leaseMs'>) => db.selectFrom('operations as o').innerJoin('instances as i', 'i.id', 'o.instance_id').select('o.id')
+  .where('i.host', 'in', [host, clusterHost]).where('o.finished_at', 'is', null).where('o.next_at', '<=', now)
+  .where((q) => q.or([q('o.lease_until', 'is', null), q('o.lease_until', '<', now)]))
+  .where((q) => q.not(q.exists(q.selectFrom('operations as p').select('p.id').whereRef('p.instance_id', '=', 'o.instance_id')
+    .where('p.finished_at', 'is not', null).where('p.lease_owner', 'is not', null).where('p.lease_owner', '!=', owner).where('p.lease_until', '>=', now))))
+  .orderBy('o.created_at').limit(limit)
+const anyDue = asked(dueOperations)
+
 /** Takes up to `limit` due operations that nobody else holds, of instances whose nodes nobody else is still busy with. */
 export async function claim(db: Database, { owner, host, now, leaseMs, limit }: Claim): Promise<Operation[]> {
   // Looked at first: an idle control plane must not write.
-  const due = db.selectFrom('operations as o').innerJoin('instances as i', 'i.id', 'o.instance_id').select('o.id')
-    .where('i.host', 'in', [host, clusterHost]).where('o.finished_at', 'is', null).where('o.next_at', '<=', now)
-    .where((q) => q.or([q('o.lease_until', 'is', null), q('o.lease_until', '<', now)]))
-    .where((q) => q.not(q.exists(q.selectFrom('operations as p').select('p.id').whereRef('p.instance_id', '=', 'o.instance_id')
-      .where('p.finished_at', 'is not', null).where('p.lease_owner', 'is not', null).where('p.lease_owner', '!=', owner).where('p.lease_until', '>=', now))))
-    .orderBy('o.created_at').limit(limit)
-  if ((await due.execute()).length === 0) return []
+  if ((await anyDue(db, { owner, host, now, limit })).length === 0) return []
+  const due = dueOperations(db, { owner, host, now, limit })
   return transact(db, async (tx) => {
     const rows = await tx.updateTable('operations').set((q) => ({ lease_owner: owner, lease_until: now + leaseMs, started_at: q.fn.coalesce('started_at', q.val(now)) }))
       .where('id', 'in', skipLocked(tx, due, 'o')).where('finished_at', 'is', null).where((q) => q.or([q('lease_until', 'is', null), q('lease_until', '<', now)]))
@@ -181,7 +184,7 @@ export async function remember(db: Database, owner: string, id: string, memo: Me
   })
 }
 
-export interface Settlement { readonly operation: Operation; readonly outcome: Exclude<Outcome, 'replaced'>; readonly cause: string | null; /** Failed, and the instance is well all the same. */ readonly well?: boolean; /** The oldest generation that nodes were left at, when it was cancelled. */ readonly floor?: number; /** Nodes that it removed. */ readonly gone?: readonly string[] }
+export interface Settlement { readonly operation: Operation; readonly outcome: Exclude<Outcome, 'replaced'>; readonly cause: string | null; /** Failed, and the instance is well all the same; or cancelled, and it is not. */ readonly well?: boolean; /** The oldest generation that nodes were left at, when it was cancelled. */ readonly floor?: number; /** Nodes that it removed. */ readonly gone?: readonly string[] }
 
 /** Ends operations and writes what follows for their instances, in one transaction; skips what is no longer ours, and returns the ids of the rest. */
 export async function settle(db: Database, owner: string, settlements: readonly Settlement[], now: number): Promise<ReadonlySet<string>> {
@@ -196,11 +199,11 @@ export async function settle(db: Database, owner: string, settlements: readonly 
       for (const row of rows) ours.add(row.id)
     }
     const ended = settlements.filter((settlement) => ours.has(settlement.operation.id))
-    const healthy = ended.filter((s) => (s.outcome !== 'failed' || s.well) && s.operation.action !== 'delete').map((s) => s.operation)
+    const healthy = ended.filter((s) => (s.well ?? s.outcome !== 'failed') && s.operation.action !== 'delete').map((s) => s.operation)
     if (healthy.length > 0) await tx.updateTable('instances').set({ health: 'healthy', cause: null, updated_at: now }).where('id', 'in', healthy.map((o) => o.instanceId)).execute()
     const created = healthy.filter((o) => o.action === 'create').map((o) => o.instanceId)
     if (created.length > 0) await tx.updateTable('instances').set({ ready_at: now }).where('id', 'in', created).execute()
-    for (const { operation, cause } of ended.filter((s) => s.outcome === 'failed' && !s.well)) {
+    for (const { operation, cause } of ended.filter((s) => !(s.well ?? s.outcome !== 'failed'))) {
       await tx.updateTable('instances').set({ health: 'unhealthy', cause, updated_at: now }).where('id', '=', operation.instanceId).execute()
     }
     for (const { operation, outcome, well } of ended) if (well || outcome === 'failed' && operation.action === 'shrink') await restoreSpec(tx, operation)

@@ -23,6 +23,11 @@ export async function listProjects(db: Database | Tx, domain: string): Promise<P
   return db.selectFrom('projects').selectAll().where('domain', '=', domain).orderBy('created_at').orderBy('id').execute()
 }
 
+/** The project that an instance belongs to. */
+export async function projectOf(db: Database | Tx, instanceId: string): Promise<Pick<ProjectRow, 'id' | 'name'> | null> {
+  return await db.selectFrom('instances').innerJoin('projects', 'projects.id', 'instances.project_id').select(['projects.id', 'projects.name']).where('instances.id', '=', instanceId).executeTakeFirst() ?? null
+}
+
 /** False while it has instances. */
 export async function deleteProject(tx: Tx, id: string): Promise<boolean> {
   // Held first: whoever is creating an instance in it holds it too.

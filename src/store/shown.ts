@@ -4,10 +4,10 @@
  */
 import { jsonArrayFrom as ofPostgres } from 'kysely/helpers/postgres'
 import { jsonArrayFrom as ofSqlite } from 'kysely/helpers/sqlite'
-import { isShared, type Database, type Tx } from './database.ts'
+import { asked, isShared, type Database, type Tx } from './database.ts'
 import { instanceOf, nodeOf } from './instances.ts'
 import { operationOf } from './operations.ts'
-import type { CompiledQuery, SelectQueryBuilder } from 'kysely'
+import type { SelectQueryBuilder } from 'kysely'
 import type { InstanceRow, NodeRow, OperationRow, Tables } from './tables.ts'
 import type { EngineName, Instance, NodeRecord } from '../core/instance.ts'
 import type { Operation } from '../core/operation.ts'
@@ -40,14 +40,11 @@ export async function shownByIds(db: Reader, ids: readonly string[]): Promise<Sh
   return ids.length === 0 ? [] : shown(db, db.selectFrom('instances').where('id', 'in', ids))
 }
 
-/** By how the database writes it. Asked more often than anything else, and putting the question into words takes longer than answering it. */
-const questions = new Map<boolean, CompiledQuery>()
+const byId = asked((db, { id }: { readonly id: string }) => withWhole(db, db.selectFrom('instances').where('id', '=', id)))
 
 /** One instance by its id, of whatever project. */
 export async function shownById(db: Reader, id: string): Promise<Shown | null> {
-  const question = questions.get(isShared(db)) ?? withWhole(db, db.selectFrom('instances').where('id', '=', '')).compile()
-  questions.set(isShared(db), question)
-  const { rows: [row] } = await db.executeQuery({ ...question, parameters: question.parameters.map((value) => value === '' ? id : value) })
+  const [row] = await byId(db, { id })
   return row ? read(row as Row) : null
 }
 

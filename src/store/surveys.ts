@@ -1,5 +1,5 @@
 /** Surveys: accepted, leased, ended. Every write of a surveyor is fenced by its lease. */
-import { skipLocked, transact, type Database, type Tx } from './database.ts'
+import { asked, skipLocked, transact, type Database, type Tx } from './database.ts'
 import { clusterHost } from '../core/instance.ts'
 import type { SurveyRow } from './tables.ts'
 import type { Survey, SurveyKind, SurveyResult } from '../core/desk.ts'
@@ -42,12 +42,15 @@ export async function isSurveyed(db: Database, instanceId: string, kind: SurveyK
 
 export interface SurveyClaim { readonly owner: string; readonly host: string; readonly now: number; readonly leaseMs: number; readonly limit: number }
 
+const dueSurveys = (db: Database | Tx, { host, now, limit }: Pick<SurveyClaim, 'host' | 'now' | 'limit'>) => db.selectFrom('surveys as s').innerJoin('instances as i', 'i.id', 's.instance_id').select('s.id')
+  .where('i.host', 'in', [host, clusterHost]).where('s.finished_at', 'is', null)
+  .where((q) => q.or([q('s.lease_until', 'is', null), q('s.lease_until', '<', now)])).orderBy('s.created_at').limit(limit)
+const anyDue = asked(dueSurveys)
+
 /** Takes what nobody works on, of instances whose servers can be asked from here. */
 export async function claimSurveys(db: Database, { owner, host, now, leaseMs, limit }: SurveyClaim): Promise<(Survey & { readonly attempts: number })[]> {
-  const due = db.selectFrom('surveys as s').innerJoin('instances as i', 'i.id', 's.instance_id').select('s.id')
-    .where('i.host', 'in', [host, clusterHost]).where('s.finished_at', 'is', null)
-    .where((q) => q.or([q('s.lease_until', 'is', null), q('s.lease_until', '<', now)])).orderBy('s.created_at').limit(limit)
-  if ((await due.execute()).length === 0) return []
+  if ((await anyDue(db, { host, now, limit })).length === 0) return []
+  const due = dueSurveys(db, { host, now, limit })
   return transact(db, async (tx) => {
     const rows = await tx.updateTable('surveys').set((q) => ({ lease_owner: owner, lease_until: now + leaseMs, status: 'running', attempts: q('attempts', '+', 1), started_at: q.fn.coalesce('started_at', q.val(now)) }))
       .where('id', 'in', skipLocked(tx, due, 's')).where('finished_at', 'is', null).where((q) => q.or([q('lease_until', 'is', null), q('lease_until', '<', now)])).returningAll().execute()
@@ -81,7 +84,7 @@ export async function deleteSurveys(tx: Tx, instanceIds: readonly string[]): Pro
 
 function surveyOf(row: SurveyRow): Survey {
   return {
-    id: row.id, instanceId: row.instance_id, kind: row.kind, how: JSON.parse(row.how) as Survey['how'], scan: row.scan, status: row.status, cause: row.cause,
+    id: row.id, instanceId: row.instance_id, kind: row.kind, how: JSON.parse(row.how) as Survey['how'], scan: row.scan, status: row.status, progress: row.progress, cause: row.cause,
     result: row.result === null ? null : JSON.parse(row.result) as SurveyResult, createdAt: row.created_at, startedAt: row.started_at, finishedAt: row.finished_at,
   }
 }

@@ -1,9 +1,7 @@
 /** Wrong passwords in a row, by instance, among the settings: kept over restarts, and the same for all control planes. */
 import { readSetting, writeSetting } from './settings.ts'
+import type { Tries } from '../core/tries.ts'
 import type { Tx } from './database.ts'
-
-/** `lockedUntil`: epoch ms; 0: it is not. */
-export interface Tries { readonly wrong: number; readonly lockedUntil: number }
 
 const nameOf = (instanceId: string): string => `password tries ${instanceId}`
 

@@ -7,10 +7,11 @@ import type { Addresses } from '../../src/core/addresses.ts'
 import { pino } from 'pino'
 import { sql } from 'kysely'
 import { readConfig } from '../../src/config.ts'
-import { controlPlane } from '../../src/control-plane.ts'
+import { controlPlane } from '../../src/control-plane/control-plane.ts'
 import { readCredentials } from '../../src/home.ts'
 import { peopleOf } from '../../src/serve.ts'
 import { listen } from '../../src/api/server.ts'
+import { networkRecords } from '../../src/records.ts'
 import { registry } from '../../src/registry.ts'
 import { homeVault } from '../../src/vault.ts'
 import { readSecrets } from '../../src/secrets.ts'
@@ -28,7 +29,7 @@ const plane = controlPlane({ available: () => Infinity,
   db, ...registry(config, secrets), runtime: 'process', vault: homeVault(config.home), host: 'bench', seal: secrets.seal, open: secrets.open, worker: { nudge() {}, progress: () => null, cancel() {} },
   addresses: { process: nowhere, kubernetes: nowhere },
 })
-await listen({ config, plane, ...await peopleOf(db, credentials, secrets), records: {} as never, log: pino({ level: 'warn' }), down() {} })
+await listen({ config, plane, ...await peopleOf(db, credentials, secrets), records: networkRecords(db, { subnet: 'bench', region: config.identity.region }), log: pino({ level: 'warn' }), down() {} })
 process.on('message', () => { void sql.raw(finishAll).execute(db).then(() => process.send!('finished')) })
 process.on('disconnect', () => process.exit())
 process.send!({ ids })

@@ -12,6 +12,8 @@ const writersAtOnce = 4
 /** Between two writes of a client: some thousand keys in all, and the machine has other things to do. */
 const writeEveryMs = 3
 const probeEveryMs = 5
+/** Less than there is between two acknowledgements. */
+const instantMs = 1e-6
 /** Nobody hands a role over and gets it back within this, so who takes writes again by then never lost it. */
 const backAgainMs = 150
 
@@ -24,6 +26,8 @@ export interface Watch {
   longestGap(since: number, until?: number): number
   /** The longest time in which nobody's write was acknowledged, likewise. */
   addressGap(since: number, until?: number): number
+  /** The same while a client changed its connection: what a switchover alone costs, on a machine that has other things to do as well. */
+  switchGap(since: number, until?: number): number
   /** Ends all of it. Afterwards the rest can be asked. */
   stop(): Promise<void>
   /** Keys of acknowledged writes, by writer, in their order. */
@@ -50,17 +54,26 @@ export function watch(service: Door, doors: readonly Door[], { everyMs = writeEv
   const stopping = new Promise<null>((resolve) => { stopWriting = () => resolve(null) })
   const keys: string[][] = []
   const times: number[][] = []
+  /** From the last acknowledged write through one connection to the first through the next. */
+  const changes: (readonly [from: number, to: number])[] = []
   const writing = Array.from({ length: writersAtOnce }, async (_, w) => {
     const [mine, when]: [string[], number[]] = [[], []]
     keys.push(mine)
     times.push(when)
     let places = [service, orElse ?? service]
     let redis = writer(places[0]!)
+    let connection: unknown = null
     for (let n = 0; !stopped; n += 1) {
       const key = `${run}:${w}:${n}`
       // An error is no acknowledgement: the key may be there or not.
       const answer = await Promise.race([redis.set(key, `${n}`).catch((error: Error) => error.message), stopping])
-      if (answer === 'OK') { mine.push(key); when.push(performance.now()) }
+      if (answer === 'OK') {
+        const now = performance.now()
+        if (redis.stream !== connection && when.length > 0) changes.push([when.at(-1)!, now])
+        connection = redis.stream
+        mine.push(key)
+        when.push(now)
+      }
       if (orElse && answer?.startsWith('READONLY')) {
         redis.disconnect()
         places = places.toReversed()
@@ -80,6 +93,10 @@ export function watch(service: Door, doors: readonly Door[], { everyMs = writeEv
     },
     longestGap: (since, until) => Math.max(...times.map((when) => longest(when, since, until))),
     addressGap: (since, until) => longest(times.flat().toSorted((a, b) => a - b), since, until),
+    switchGap(since, until = Infinity) {
+      const all = times.flat().toSorted((a, b) => a - b)
+      return Math.max(0, ...changes.filter(([from, to]) => from >= since && to < until).map(([from, to]) => longest(all, from + instantMs, to + instantMs)))
+    },
     async stop() {
       stopped = true
       stopWriting()

@@ -21,6 +21,8 @@ describe('the chart', { concurrency: false, skip: missing }, () => {
   let host: string
   let token: string
   let project: string
+  /** Installs it, or changes its values. */
+  let helm: (more: Readonly<Record<string, string>>) => Promise<void>
 
   async function dcs(method: string, path: string, body?: unknown): Promise<{ status: number; json: any }> {
     // A control plane that is killed hangs up on whoever it talks to; the next call reaches another one.
@@ -44,7 +46,8 @@ describe('the chart', { concurrency: false, skip: missing }, () => {
       'instances.redisImage': cluster.config.images.redis, 'instances.kafkaImage': cluster.config.images.kafka, 'instances.user': String(cluster.config.userId),
       'secret.databaseUrl': database!, 'secret.masterKey': 'a-key-of-this-test-0123456789', 'secret.password': secret,
     }
-    await run('helm', ['install', 'sluice', `${root}/packaging/helm/sluice`, '-n', namespace, '--create-namespace', '--wait', '--timeout', '120s', ...Object.entries(set).flatMap(([name, value]) => ['--set-string', `${name}=${value.replaceAll(',', '\\,')}`])])
+    helm = async (more) => { await run('helm', ['upgrade', '--install', 'sluice', `${root}/packaging/helm/sluice`, '-n', namespace, '--create-namespace', '--wait', '--timeout', '120s', ...Object.entries({ ...set, ...more }).flatMap(([name, value]) => ['--set-string', `${name}=${value.replaceAll(/[,{}]/g, '\\$&')}`])]) }
+    await helm({})
     host = (await cluster.kubectl('get', 'service', 'sluice', '-o', 'jsonpath={.spec.clusterIP}')).trim()
     const answer = await fetch(`http://${host}:7480/v3/auth/tokens`, {
       method: 'POST', headers: { 'content-type': 'application/json' },
@@ -83,6 +86,9 @@ describe('the chart', { concurrency: false, skip: missing }, () => {
       assert.equal(await redis.dbsize(), 0)
       redis.disconnect()
     }
+    // With no more rights than these, what a pod and its volume have can be changed.
+    assert.equal((await dcs('POST', `/instances/${ids[1]}/resize`, { new_capacity: 0.25, spec_code: 'redis.ha.xu1.tiny.r2.256' })).status, 204)
+    assert.equal((await running(ids[1]!)).capacity_minor, '.25')
     for (const id of ids) assert.equal((await dcs('DELETE', `/instances/${id}`)).status, 204)
     await until('nothing to be left', async () => (await cluster.kubectl('get', 'statefulset,pvc', '-o', 'name')).trim() === '', 120_000, 500)
   })
@@ -91,5 +97,17 @@ describe('the chart', { concurrency: false, skip: missing }, () => {
     const metrics = await (await fetch(`http://${host}:7485/metrics`)).text()
     assert.ok(metrics.includes('sluice_operation_queue_age_seconds 0'))
     assert.equal((await cluster.kubectl('get', 'deployment', 'sluice', '-o', 'jsonpath={.status.readyReplicas}')).trim(), '2')
+  })
+
+  test('with a namespace for each project it has the rights for that', async () => {
+    await helm({ 'instances.projectNamespaces': `${namespace.replace('sluice-test-', 't')}-{project}` })
+    const own = `${namespace.replace('sluice-test-', 't')}-${project}`
+    try {
+      const id = (await dcs('POST', '/instances', redisBody('apart'))).json.instances[0].instance_id
+      await running(id)
+      assert.equal((await cluster.kubectl('get', 'statefulset', '-o', 'name', '-n', own)).trim(), `statefulset.apps/redis-${id}-0`)
+      assert.equal((await dcs('DELETE', `/instances/${id}`)).status, 204)
+      await until('nothing to be left', async () => (await cluster.kubectl('get', 'statefulset,pvc', '-o', 'name', '-n', own)).trim() === '', 60_000, 500)
+    } finally { await cluster.kubectl('delete', 'namespace', own, '--ignore-not-found', '--wait=false') }
   })
 })

@@ -50,7 +50,7 @@ describe('what an instance gives to its cluster', { concurrency: false }, () => 
       ...cluster.env, SLUICE_KUBERNETES_STORAGE_CLASS: 'fast', SLUICE_KUBERNETES_TOLERATIONS: 'dedicated=redis:NoSchedule,spot:NoExecute', SLUICE_KUBERNETES_PULL_SECRETS: 'one,two',
       SLUICE_KUBERNETES_PRIORITY_CLASS: 'system-node-critical', SLUICE_KUBERNETES_NODE_SELECTOR: 'disk=ssd,zone=a', SLUICE_KUBERNETES_EXPOSURE: 'LoadBalancer',
     })
-    const instance = { id: 'i', engine: 'redis', spec: { port: null }, endpoints: {} } as unknown as Instance
+    const instance = { id: 'i', engine: 'redis', spec: { port: null }, endpoints: {}, grants: {} } as unknown as Instance
     const node = { id: 'i-0', instanceId: 'i', ordinal: 0, host: 'kubernetes', address: '', ports: { service: 6379 } }
     const owner = { name: 'redis-i', uid: '0123' }
     const spec = { id: 'i-0', instanceId: 'i', software: { name: 'redis' as const, version: '7.0' }, argv: [], env: {}, files: { 'redis.conf': '' }, address: '', ports: { service: 6379 }, memoryBytes: 1 << 27, generation: 1, graceMs: 1000, forceGraceMs: 0 }

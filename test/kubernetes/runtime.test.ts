@@ -12,7 +12,7 @@ runtimeContract('kubernetes runtime', async () => {
   const cluster = await inCluster()
   const made: KubernetesRuntime[] = []
   const again = (): KubernetesRuntime => {
-    const runtime = kubernetesRuntime(cluster.config, { redis: containRedis(cluster.config.images.redis), kafka: containKafka(cluster.config.images.kafka, 2 ** 30) })
+    const runtime = kubernetesRuntime(cluster.config, { redis: containRedis(cluster.config.images.redis), kafka: containKafka(cluster.config.images.kafka, 2 ** 30) }, async () => null)
     made.push(runtime)
     return runtime
   }

@@ -1,4 +1,5 @@
-/** The API listeners in front of a control plane of memory: for wire forms only, never for what really happens. */
+/** The API listeners in front of a control plane of memory: for wire forms only, never for what really happens.
+ * Long, for it is one object with every method of the control plane, and most of them are a line. */
 import { randomUUID } from 'node:crypto'
 import { request as httpRequest } from 'node:http'
 import { freeBase } from './server.ts'
@@ -33,12 +34,12 @@ export interface Ground {
   /** Makes every further wish fail like a database that is gone. */
   breakPlane(): void
   token(scope?: object): Promise<string>
-  call(service: 'iam' | 'dcs' | 'dms' | 'console', method: string, path: string, more?: { body?: string | Buffer; headers?: Record<string, string> }): Promise<Reply>
+  call(service: 'iam' | 'dcs' | 'dms' | 'network' | 'compute' | 'console', method: string, path: string, more?: { body?: string | Buffer; headers?: Record<string, string> }): Promise<Reply>
 }
-export interface Reply { readonly status: number; readonly headers: Record<string, string | string[] | undefined>; readonly text: string; readonly json: any }
+export interface Reply { readonly status: number; readonly headers: Record<string, string | string[] | undefined>; readonly rawHeaders: string[]; readonly text: string; readonly json: any }
 
 /** What an engine says without asking a server. */
-const engines: Readonly<Record<EngineName, Engine>> = { redis: redisEngine({ account: () => 'a', customer: () => null }, async () => '7.0.15'), kafka: kafkaEngine(() => '3.9.1') }
+const engines: Readonly<Record<EngineName, Engine>> = { redis: redisEngine({ account: () => 'a', customer: () => null, open: (text: string) => text }, async () => '7.0.15'), kafka: kafkaEngine(() => '3.9.1') }
 
 export async function ground(): Promise<Ground> {
   const instances = new Map<string, { instance: Instance; open: Operation | null; tasks: Operation[] }>()
@@ -70,6 +71,7 @@ export async function ground(): Promise<Ground> {
   const inProject = (project: string, engine: EngineName) => [...instances.values()].filter((one) => one.instance.projectId === project && one.instance.engine === engine)
 
   const plane: ControlPlane = {
+    async authority() { return 'PEM' },
     async hosts() { return [] }, async forgetHost() { return 'unknown' },
     // What really happens to backups is seen on a real server.
     webcli: { async login() { return { kind: 'no session' } }, async run() { return { kind: 'no session' } }, async logout() { return 'no session' } },
@@ -196,10 +198,10 @@ export async function ground(): Promise<Ground> {
 
   const base = await freeBase()
   const listening = await listen({
-    config: { host: '127.0.0.1', port: base, publicHost: '127.0.0.1', tls: null, metricsToken: null, rateLimit: 0, identity: { region: people.region } }, plane, identity: identityOf(may), records: {} as never,
+    config: { host: '127.0.0.1', port: base, publicHost: '127.0.0.1', tls: null, metricsToken: null, rateLimit: 0, identity: { region: people.region } }, plane, identity: identityOf(may), records: { async known() { return new Map() } } as never,
     log: { info() {}, warn() {}, error(fields) { errors.push(fields) } }, now: () => clock.now, down: () => { wishes.push('down') },
   })
-  const offsets = { iam: 0, dcs: 1, dms: 2, console: 5 }
+  const offsets = { iam: 0, dcs: 1, dms: 2, network: 3, compute: 4, console: 5 }
 
   const self: Ground = {
     listening, base, wishes, errors, clock, may,
@@ -227,7 +229,7 @@ export async function ground(): Promise<Ground> {
             const text = Buffer.concat(chunks).toString()
             let json: unknown
             try { json = JSON.parse(text) } catch { /* some answers are empty */ }
-            resolve({ status: response.statusCode!, headers: response.headers, text, json })
+            resolve({ status: response.statusCode!, headers: response.headers, rawHeaders: response.rawHeaders, text, json })
           })
         })
         r.on('error', reject)

@@ -1,12 +1,14 @@
 /** A real Sluice server of its own: own home, own ports, real processes; driven through its external contract only. */
-import { spawn, type ChildProcess } from 'node:child_process'
+import { execFileSync, spawn, type ChildProcess } from 'node:child_process'
 import { randomInt, randomUUID } from 'node:crypto'
-import { existsSync, mkdtempSync, readFileSync, readdirSync, readlinkSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, readlinkSync, rmSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Redis } from 'ioredis'
+import { hostId } from '../../src/home.ts'
+import { tableOf } from '../../src/runtimes/process/screen.ts'
 import { freshDatabase } from './postgres.ts'
 
 export const root = resolve(import.meta.dirname, '..', '..')
@@ -64,7 +66,7 @@ export async function makeServer(extra: NodeJS.ProcessEnv = {}): Promise<Server>
 
   async function start(more: NodeJS.ProcessEnv = {}): Promise<void> {
     const all: NodeJS.ProcessEnv = { ...env, ...always.env, ...more }
-    const started = spawn(process.execPath, [...always.arguments, join(all['SLUICE_TEST_ROOT'] ?? root, 'src/main.ts')], { env: all, stdio: ['ignore', 'pipe', 'pipe'], cwd: work })
+    const started = spawn(process.execPath, [...always.arguments, entry(all['SLUICE_TEST_ROOT'] ?? root)], { env: all, stdio: ['ignore', 'pipe', 'pipe'], cwd: work })
     child = started
     let over = false
     gone = new Promise((done) => { started.once('exit', () => { over = true; done() }) })
@@ -125,10 +127,18 @@ export async function makeServer(extra: NodeJS.ProcessEnv = {}): Promise<Server>
       await until('processes to be gone', async () => processesUnder(work).length === 0, 10_000)
       // A server that was killed could not give its block of addresses back.
       for (const name of existsSync(claims) ? readdirSync(claims) : []) try { if (readFileSync(join(claims, name), 'utf8').trim() === home) rmSync(join(claims, name)) } catch { /* another test's, gone meanwhile */ }
+      // Of instances with a whitelist that nobody deleted: the next test's may get their addresses.
+      if (existsSync(join(home, 'screened'))) try { execFileSync('nft', ['delete', 'table', 'inet', tableOf(hostId(home))], { stdio: 'ignore' }) } catch { /* none was left */ }
       rmSync(work, { recursive: true, force: true, maxRetries: 5 })
       await database?.drop()
     },
   }
+}
+
+/** The server of a checkout; earlier releases began elsewhere. */
+function entry(checkout: string): string {
+  const path = join(checkout, 'bin/server.js')
+  return existsSync(path) ? path : join(checkout, 'src/main.ts')
 }
 
 /** Another control plane beside one on PostgreSQL: the same database and home, other ports. To be destroyed before that one. */
@@ -205,6 +215,19 @@ export async function freeBase(): Promise<number> {
   for (;;) {
     const port = 11_000 + 10 * randomInt(900)
     const open = await Promise.all([0, 1, 2, 3, 4, 5].map((k) => new Promise<boolean>((done) => { const s = connect(port + k, '127.0.0.1'); s.on('connect', () => { s.destroy(); done(true) }); s.on('error', () => done(false)) })))
-    if (!open.includes(true)) return port
+    if (!open.includes(true) && reserve(port)) return port
   }
+}
+
+const reserved = new Set<string>()
+/** Whether it is this process's until it ends: a server that was killed leaves its ports for a while, and other tests look for some. */
+function reserve(port: number): boolean {
+  const folder = join(tmpdir(), 'sluice-test-ports')
+  mkdirSync(folder, { recursive: true })
+  const file = join(folder, String(port))
+  try { if (existsSync(`/proc/${readFileSync(file, 'utf8')}`)) return false; rmSync(file) } catch { /* nobody's, or taken this instant */ }
+  try { writeFileSync(file, String(process.pid), { flag: 'wx' }) } catch { return false }
+  if (reserved.size === 0) process.once('exit', () => { for (const one of reserved) rmSync(one, { force: true }) })
+  reserved.add(file)
+  return true
 }

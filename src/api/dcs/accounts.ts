@@ -1,5 +1,6 @@
 /** More users of an instance: who may read, and who may write. */
-import { bodyOf, idOf, instanceOf, unknown, type Row } from './call.ts'
+import { bodyOf, failureOf, idOf, instanceOf, unknown, type Row } from './call.ts'
+import { mostTries } from '../../core/tries.ts'
 import { isRefused, refused, type Refused } from './errors.ts'
 import { refusalCode } from './batch.ts'
 import { stableId } from './nodes.ts'
@@ -21,11 +22,8 @@ export const accountRows: readonly Row[] = [
   ['PUT', `${path}/:account_id/password/reset`, 'dcs:aclaccount:modify', (plane, call, caller) => wished(plane, call, caller, resetPassword, () => ok({ code: '1', message: 'success', lock_time: '0', lock_time_left: '0', retry_times_left: String(mostTries) }))],
 ]
 
-const mostTries = 5
 /** Ours, and what a container's readiness is asked with. */
 const reserved: readonly string[] = ['default', 'sluice', 'probe']
-/** Longer than it takes unless a server is down. */
-const trueWithinMs = 10_000
 
 function told(result: string, message: string, left = mostTries, lockedForMs = 0): object {
   const lock = left < mostTries ? '5' : '0'
@@ -105,8 +103,8 @@ async function submit(plane: ControlPlane, call: Call, caller: Caller, wish: Acc
   if ('refusal' in answer) return answer.refusal.kind === 'unknown' ? unknown : refused(refusalCode('configure', answer.refusal), undefined, answer.refusal.kind === 'unsupported' ? answer.refusal.reason : undefined)
   if ('plan' in answer) return noContent
   // Who has an answer may log in.
-  const ended = await plane.ended(caller.projectId, answer.operation.id, trueWithinMs)
-  return ended && ended.outcome !== 'done' ? refused('DCS.4842', undefined, ended.cause ?? undefined) : accepted(answer.operation)
+  const failure = await failureOf(plane, caller, answer.operation.id)
+  return failure === null ? accepted(answer.operation) : refused('DCS.4842', undefined, failure)
 }
 
 function notChanged(refusal: AccountRefusal): Reply | Refused {

@@ -57,7 +57,7 @@ async function list(plane: ControlPlane, call: Call, caller: Caller): Promise<Re
   const view = await instanceOf(plane, call, caller)
   if (isRefused(view)) return view
   const { total, surveys } = await plane.surveys.list(caller.projectId, view.instance.id, 'analysis', { ...page, ...status ? { status } : {} })
-  const records = surveys.map(({ id, status: now, createdAt, startedAt, finishedAt, cause }) => ({ id, status: now, created_at: moment(createdAt), started_at: moment(startedAt), finished_at: moment(finishedAt), error_msg: cause }))
+  const records = surveys.map(({ id, status: now, progress, createdAt, startedAt, finishedAt, cause }) => ({ id, status: now, progress, created_at: moment(createdAt), started_at: moment(startedAt), finished_at: moment(finishedAt), error_msg: cause }))
   return ok({ instance_id: view.instance.id, total, records })
 }
 
@@ -72,13 +72,13 @@ async function find(plane: ControlPlane, call: Call, caller: Caller): Promise<{ 
 async function show(plane: ControlPlane, call: Call, caller: Caller): Promise<Reply | Refused> {
   const found = await find(plane, call, caller)
   if (isRefused(found)) return found
-  const { view, survey: { id, how, status, startedAt, finishedAt, cause, result } } = found
+  const { view, survey: { id, how, status, progress, startedAt, finishedAt, cause, result } } = found
   const node = view.nodes.find((one) => how.nodes?.includes(one.id))
   const role = node ? view.roles.get(node.id) : undefined
   const analysis = result?.analysis
   const types = Object.entries(analysis?.types ?? {})
   return ok({
-    id, instance_id: view.instance.id, status, error_msg: cause, node_id: node ? nodeId(node) : null, backup_id: how.backup ?? null, analysis_type: how.backup === undefined ? 'new_backup' : 'old_backup',
+    id, instance_id: view.instance.id, status, progress, error_msg: cause, node_id: node ? nodeId(node) : null, backup_id: how.backup ?? null, analysis_type: how.backup === undefined ? 'new_backup' : 'old_backup',
     group_name: role ? `group-${role.shard}` : null, node_ip: node?.address ?? null, node_ipv6: null, node_type: role ? { master: 'master', replica: 'slave' }[role.role] : null,
     started_at: moment(startedAt), finished_at: moment(finishedAt), total_bytes: analysis?.bytes ?? null, total_num: analysis?.keys ?? null,
     largest_keys: (analysis?.largest ?? []).map((one) => ({ key: one.name, type: one.type, bytes: one.bytes, num_of_elem: one.elements })),

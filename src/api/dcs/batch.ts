@@ -60,7 +60,7 @@ export function results(action: BatchAction, answers: readonly Answer[], ids: Id
 const unknown = 'DCS.3022'
 /** What is being done while the instance is RUNNING, where DCS has a word of its own for that. */
 const busyCodes: Readonly<Partial<Record<Action, string>>> = {
-  configure: 'DCS.4114', accounts: 'DCS.4114', password: 'DCS.4115', port: 'DCS.4114', whitelist: 'DCS.4114',
+  configure: 'DCS.4114', accounts: 'DCS.4114', password: 'DCS.4115', port: 'DCS.4114', ssl: 'DCS.4114', whitelist: 'DCS.4114',
   backup: 'DCS.4096',
 }
 

@@ -4,6 +4,7 @@ import { readDryRun } from '../plan.ts'
 import { readJson, uuid, type Body } from '../json.ts'
 import type { Call, Caller, IamAction, Method, Reply } from '../http.ts'
 import type { Links } from '../links.ts'
+import type { Records } from '../records.ts'
 import type { ControlPlane, View } from '../../core/control-plane.ts'
 
 /** What this dialect knows of the place it runs in. */
@@ -13,6 +14,9 @@ export interface Site {
   /** Of this listener, as clients reach it: `http://127.0.0.1:7481`. */
   readonly url: string
   readonly links: Links
+  /** Of a project; null: there is none such. */
+  readonly projectName: (projectId: string) => Promise<string | null>
+  readonly networks: Pick<Records, 'known'>
 }
 
 type Answer = Promise<Reply | Refused> | Reply | Refused
@@ -70,4 +74,13 @@ export function declines(code: string, because: string): Handle {
     return isRefused(view) ? view : refused(code, undefined, because)
   }
   return Object.assign(handle, { declines: { code, because } })
+}
+
+/** Longer than a change takes unless a server is down; its task tells of one that takes longer. */
+const trueWithinMs = 10_000
+
+/** Why what was accepted did not come true; null when it did, or will. */
+export async function failureOf(plane: ControlPlane, { projectId }: Caller, operationId: string): Promise<string | null> {
+  const ended = await plane.ended(projectId, operationId, trueWithinMs)
+  return ended && ended.outcome !== 'done' ? ended.cause ?? ended.outcome : null
 }

@@ -4,6 +4,7 @@ import { dcsFlavors, redisVersions, unsoldReason, type DcsFlavor } from './flavo
 import { isRefused, refused, type Refused } from './errors.ts'
 import { maintainWindow, parameters, password, readTags, renamedCommands, type Window } from './fields.ts'
 import { readBackupPolicy } from './policy.ts'
+import { speaksTls } from './translate.ts'
 import { isAbsent, isObject, isText, numberIn, uuid, wholeNumber, type Body } from '../json.ts'
 import type { Caller, CreateWish } from '../../core/control-plane.ts'
 
@@ -64,6 +65,7 @@ export function readCreate(body: Body, caller: Caller, v1 = false): CreateWish |
       enterpriseProjectName: body['enterprise_project_name'] ?? null,
     },
     tags: tags as Exclude<typeof tags, Refused>,
+    ...body['enable_ssl'] === true ? { tls: true } : {},
     ...isAbsent(body['private_ip']) ? {} : { address: body['private_ip'] as string },
   }
 }
@@ -97,7 +99,7 @@ const refusals: readonly Check[] = [
   (body) => unless(isAbsent(body['private_ip']) || !String(body['spec_code']).startsWith('redis.cluster.'), 'DCS.4062', 'private_ip', 'a cluster has an address for each node'),
   (body) => unless(offOrAbsent(body['enable_publicip']), 'DCS.4062', 'enable_publicip', here),
   (body) => unless(isAbsent(body['publicip_id']), 'DCS.4062', 'publicip_id', here),
-  (body) => unless(offOrAbsent(body['enable_ssl']), 'DCS.4062', 'enable_ssl', here),
+  (body, version) => unless(offOrAbsent(body['enable_ssl']) || body['enable_ssl'] === true && speaksTls(version), 'DCS.4062', 'enable_ssl', typeof body['enable_ssl'] === 'boolean' ? 'Redis has it from 6.0 on' : undefined),
   (body) => unless(isAbsent(body['access_user']), 'DCS.4844'),
   (body) => {
     const param = body['spec_param']

@@ -33,7 +33,8 @@ async function create(plane: ControlPlane, call: Call, caller: Caller): Promise<
   if (to === null) return refused('DCS.4062', 'end_time')
   if (to <= from) return refused('DCS.4025')
   if (to - from > mostMs) return refused('DCS.4028')
-  if (from < Date.now() - weekMs) return refused('DCS.4062', 'begin_time', 'it must be within the last seven days')
+  if (from < Date.now() - weekMs) return refused('DCS.4030')
+  if (from > Date.now()) return refused('DCS.4031')
   const view = await instanceOf(plane, call, caller)
   if (isRefused(view)) return view
   const nodes = readNodes(view, body['node_ip_list'])

@@ -6,7 +6,7 @@ import { fromV1, readCreate } from './create.ts'
 import { isRefused, refused, type Refused } from './errors.ts'
 import { readList, readListV1 } from './queries.ts'
 import { fromTemplate } from './templates.ts'
-import { detail, listItem } from './translate.ts'
+import { detail, listItem, listNames, names } from './translate.ts'
 import { detailV1, listItemV1 } from './v1.ts'
 import { noContent, ok, type Call, type Caller, type Reply } from '../http.ts'
 import { planBody } from '../plan.ts'
@@ -33,7 +33,7 @@ export const instanceRows: readonly Row[] = [
 
 const isV1 = (call: Call): boolean => call.path.startsWith('/v1.0/')
 
-const uncreated = { 'no room': 'DCS.4911', 'no version': 'DCS.4008', 'instance quota': 'DCS.4035', 'memory quota': 'DCS.4036', address: 'DCS.4062' } as const
+const uncreated = { 'no room': 'DCS.4911', 'no version': 'DCS.4008', 'instance quota': 'DCS.4035', 'memory quota': 'DCS.4036', address: 'DCS.4062', 'no tls': 'DCS.4062' } as const
 
 async function create(plane: ControlPlane, call: Call, caller: Caller, site: Site): Promise<Reply | Refused> {
   const body = bodyOf(call)
@@ -43,23 +43,25 @@ async function create(plane: ControlPlane, call: Call, caller: Caller, site: Sit
   const wish = isRefused(plain) ? plain : await fromTemplate(plane, body as Body, plain)
   if (isRefused(wish)) return wish
   const views = await plane.create(wish)
-  if ('kind' in views) return refused(uncreated[views.kind], views.kind === 'address' ? 'private_ip' : undefined, views.reason)
+  if ('kind' in views) return refused(uncreated[views.kind], { address: 'private_ip', 'no tls': 'enable_ssl' }[String(views.kind)], views.reason)
   // The first id stands by itself as well: the only one that v1.0's clients read.
   return ok({ ...v1 ? { instance_id: views[0]!.instance.id } : {}, instances: views.map(({ instance }) => ({ instance_id: instance.id, instance_name: instance.name })) })
 }
 
-async function list(plane: ControlPlane, call: Call, { projectId }: Caller): Promise<Reply | Refused> {
+async function list(plane: ControlPlane, call: Call, { projectId }: Caller, { networks }: Site): Promise<Reply | Refused> {
   const query = (isV1(call) ? readListV1 : readList)(call.query)
   if (isRefused(query)) return query
   const { filter, nothing } = query
   if (nothing) return ok({ instance_num: 0, instances: [] })
-  const { total, views } = await plane.list(projectId, filter)
-  return ok({ instance_num: total, instances: views.map(isV1(call) ? listItemV1 : listItem) })
+  const [{ total, views }, known] = await Promise.all([plane.list(projectId, filter), networks.known(projectId)])
+  const form = isV1(call) ? listItemV1 : listItem
+  return ok({ instance_num: total, instances: views.map((view) => Object.assign(form(view), listNames(view, known))) })
 }
 
-async function show(plane: ControlPlane, call: Call, caller: Caller): Promise<Reply | Refused> {
+async function show(plane: ControlPlane, call: Call, caller: Caller, { networks }: Site): Promise<Reply | Refused> {
   const view = await instanceOf(plane, call, caller)
-  return isRefused(view) ? view : ok((isV1(call) ? detailV1 : detail)(view))
+  if (isRefused(view)) return view
+  return ok(Object.assign((isV1(call) ? detailV1 : detail)(view), names(view, await networks.known(caller.projectId))))
 }
 
 async function deleteOne(plane: ControlPlane, call: Call, caller: Caller): Promise<Reply | Refused> {

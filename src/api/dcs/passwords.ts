@@ -1,5 +1,6 @@
 /** The password of an instance: changed by whoever knows the old one, or reset. */
-import { instanceOf, unknown, wishOf, type Row } from './call.ts'
+import { failureOf, instanceOf, unknown, wishOf, type Row } from './call.ts'
+import { mostTries } from '../../core/tries.ts'
 import { isRefused, refused, type Refused } from './errors.ts'
 import { isStrong } from './fields.ts'
 import { refusalCode } from './batch.ts'
@@ -19,10 +20,7 @@ const words = { success: 'success', wrong: 'passwordFailed', locked: 'locked', f
 const oldWords: Readonly<Record<keyof typeof words, string>> = { success: 'Success', wrong: 'passwordFailed', locked: 'Locked', failed: 'Failed' }
 type Words = typeof oldWords
 
-const mostTries = 5
 const lockMinutes = 5
-/** Longer than it takes unless a server is down; who has an answer may log in with the new password. */
-const trueWithinMs = 10_000
 
 /** All texts, as the document has them. */
 function answered(result: string, message: string, left: number, lockedForMs = 0): Reply {
@@ -83,9 +81,3 @@ function wantedPassword(body: Body): string | null | Refused {
 }
 
 const refusedAs = (refusal: Refusal): Refused => refusal.kind === 'unknown' ? unknown : refused(refusalCode('configure', refusal), undefined, refusal.kind === 'unsupported' ? refusal.reason : undefined)
-
-/** Why it did not come true; null when it did, or will. */
-async function failureOf(plane: ControlPlane, { projectId }: Caller, operationId: string): Promise<string | null> {
-  const ended = await plane.ended(projectId, operationId, trueWithinMs)
-  return ended && ended.outcome !== 'done' ? ended.cause ?? ended.outcome : null
-}

@@ -1,5 +1,5 @@
 /** What a project has of DCS: its quota, its tags, the figures of its running instances. */
-import { bodyOf, idOf, instanceOf, unknown, type Row } from './call.ts'
+import { bodyOf, idOf, instanceOf, unknown, type Row, type Site } from './call.ts'
 import { isRefused, refused, type Refused } from './errors.ts'
 import { readTags } from './fields.ts'
 import { ok, noContent, type Call, type Caller, type Reply } from '../http.ts'
@@ -8,8 +8,8 @@ import type { ControlPlane } from '../../core/control-plane.ts'
 import type { Facts } from '../../core/engine.ts'
 
 export const projectRows: readonly Row[] = [
-  ['GET', '/v2/:project_id/quota', 'dcs:instance:get', (plane, _call, caller) => showQuota(plane, caller, false)],
-  ['GET', '/v1.0/:project_id/quota', 'dcs:instance:get', (plane, _call, caller) => showQuota(plane, caller, true)],
+  ['GET', '/v2/:project_id/quota', 'dcs:instance:get', (plane, _call, caller) => showQuota(plane, caller, null)],
+  ['GET', '/v1.0/:project_id/quota', 'dcs:instance:get', (plane, _call, caller, site) => showQuota(plane, caller, site)],
   ['GET', '/v2/:project_id/instances/statistic', 'dcs:instance:list', listStatistics],
   ['GET', '/v1.0/:project_id/instances/statistic', 'dcs:instance:list', listStatistics],
   ['POST', '/v2/:project_id/dcs/:instance_id/tags/action', 'dcs:instance:modify', changeTags],
@@ -21,12 +21,12 @@ export const projectRows: readonly Row[] = [
 /** The wire has no word for "any number": the largest that every client can hold stands for it. */
 const anyNumber = 2 ** 31 - 1
 
-async function showQuota(plane: ControlPlane, { projectId }: Caller, v1: boolean): Promise<Reply> {
+async function showQuota(plane: ControlPlane, { projectId }: Caller, v1: Site | null): Promise<Reply> {
   const { limit, used } = await plane.quota(projectId, 'redis')
   const resource = (type: string, unit: string | null, quota: number | null, count: number): object => ({ type, unit, min: 1, max: quota ?? anyNumber, quota: quota ?? anyNumber, used: count })
   return ok({
     quotas: { resources: [resource('instance', null, limit?.instances ?? null, used.instances), resource('ram', 'GB', limit?.memoryGb ?? null, Math.ceil(used.memoryGb))] },
-    ...v1 ? { resource_user: { tenant_id: projectId, tenant_name: null } } : {},
+    ...v1 ? { resource_user: { tenant_id: projectId, tenant_name: await v1.projectName(projectId) } } : {},
   })
 }
 

@@ -8,7 +8,7 @@ import { logFileRows, sessionRows } from './sessions.ts'
 import { webCliRows } from './webcli.ts'
 import { accountRows } from './accounts.ts'
 import { surveyRows } from './surveys.ts'
-import { sslRows } from './ssl.ts'
+import { sslFileRows, sslRows } from './ssl.ts'
 import { whitelistRows } from './whitelist.ts'
 import { templateRows } from './templates.ts'
 import { updateRows } from './update.ts'
@@ -61,7 +61,7 @@ export const dcsFreeRows: readonly FreeRow[] = [
   ...versionRows,
   ...catalogueRows,
   ...exportFileRows,
-  ...backupFileRows,
+  ...backupFileRows, ...sslFileRows,
   ...logFileRows,
 ]
 

@@ -103,15 +103,16 @@ function cell(value: string | number): string {
 
 const unit = ({ type }: FoundKey): 'byte' | 'count' => type === 'string' ? 'byte' : 'count'
 
-function short({ id, status, scan, createdAt, startedAt, finishedAt, cause }: Survey): object {
-  return { id, status, scan_type: scan, created_at: moment(createdAt), started_at: startedAt === null ? null : moment(startedAt), finished_at: finishedAt === null ? null : moment(finishedAt), ...cause === null ? {} : { error_msg: cause } }
+/** `progress`, in per cent, is an addition of ours. */
+function short({ id, status, progress, scan, createdAt, startedAt, finishedAt, cause }: Survey): object {
+  return { id, status, progress, scan_type: scan, created_at: moment(createdAt), started_at: startedAt === null ? null : moment(startedAt), finished_at: finishedAt === null ? null : moment(finishedAt), ...cause === null ? {} : { error_msg: cause } }
 }
 
 /** What is not known before the end is left out, as the clouds do. */
 function record(survey: Survey, keys: boolean): object {
-  const { id, instanceId, status, scan, createdAt, startedAt, finishedAt, result, cause } = survey
+  const { id, instanceId, status, progress, scan, createdAt, startedAt, finishedAt, result, cause } = survey
   return {
-    id, instance_id: instanceId, status, scan_type: scan, created_at: moment(createdAt), num: result?.keys?.length ?? 0,
+    id, instance_id: instanceId, status, progress, scan_type: scan, created_at: moment(createdAt), num: result?.keys?.length ?? 0,
     ...finishedAt === null ? {} : { started_at: moment(startedAt ?? createdAt), finished_at: moment(finishedAt) },
     ...keys && finishedAt !== null ? { keys: (result?.keys ?? []).map((one) => ({ name: one.name, type: one.type, shard: one.shard, db: one.database, size: one.size, unit: unit(one), ...one.frequency === undefined ? {} : { freq: one.frequency } })) } : {},
     ...cause === null ? {} : { error_msg: cause },

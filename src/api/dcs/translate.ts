@@ -1,5 +1,6 @@
 /** From the control plane's words to DCS's: instances, tasks, statuses. */
 import { backupPolicyBody } from './policy.ts'
+import type { NetworkRecord } from '../records.ts'
 import type { BackupPolicy } from '../../core/backups.ts'
 import type { NodeView, TaskView, View } from '../../core/control-plane.ts'
 import type { Action, Operation } from '../../core/operation.ts'
@@ -26,14 +27,14 @@ function common(view: View): Record<string, unknown> {
     max_memory: Math.floor(spec.memoryBytes / 1024 ** 2), used_memory: view.facts && Math.round(view.facts.usedBytes / 1024 ** 2),
     ip: (endpoints['service']?.address ?? nodes.map((node) => node.address).filter(Boolean).join(',')) || null, port: endpoints['service']?.port ?? nodes[0]?.ports['service'] ?? spec.port ?? null,
     domain_name: null, readonly_domain_name: readonlyName(view),
-    vpc_id: a['vpcId'] ?? null, vpc_name: null, subnet_id: a['subnetId'] ?? null, security_group_id: a['securityGroupId'] ?? null,
-    az_codes: a['azCodes'] ?? [], enable_publicip: false, publicip_id: null, publicip_address: null, enable_ssl: false,
+    vpc_id: a['vpcId'] ?? null, subnet_id: a['subnetId'] ?? null, security_group_id: a['securityGroupId'] ?? null,
+    az_codes: a['azCodes'] ?? [], enable_publicip: false, publicip_id: null, publicip_address: null, enable_ssl: holdsTls(view),
     no_password_access: String(spec.sealedPassword === null), access_user: null,
     maintain_begin: a['maintainBegin'] ?? null, maintain_end: a['maintainEnd'] ?? null,
     service_upgrade: false, service_task_id: null, charging_mode: 0, order_id: null,
     user_id: a['userId'] ?? null, user_name: a['userName'] ?? null, enterprise_project_id: a['enterpriseProjectId'] ?? '0',
     created_at: moment(createdAt), tags,
-    features: { support_acl: version !== '3.0', support_transparent_client_ip: false, support_ssl: false, support_audit_log: false },
+    features: { support_acl: version !== '3.0', support_transparent_client_ip: false, support_ssl: speaksTls(version), support_audit_log: false },
   }
 }
 
@@ -51,7 +52,7 @@ export function detail(view: View): object {
     enterprise_project_name: a['enterpriseProjectName'] ?? null,
     cache_mode: spec.topology, product_type: 'generic', storage_type: 'DRAM', db_number: spec.topology === 'cluster' ? 1 : 256, replica_count: spec.replicas, sharding_count: spec.topology === 'cluster' ? spec.shards : 0, support_slow_log_flag: null,
     inquery_spec_code: spec.flavor, cloud_service_type_code: 'otc.service.type.dcs', cloud_resource_type_code: 'otc.resource.type.dcs3', bandwidth_info: null,
-    subnet_name: null, subnet_cidr: null, security_group_name: null, domain_name_info: null, backend_addrs: spec.topology === 'cluster' ? view.nodes.map((node) => `${node.address}:${node.ports['service']}`).join(',') : null,
+    domain_name_info: null, backend_addrs: spec.topology === 'cluster' ? view.nodes.map((node) => `${node.address}:${node.ports['service']}`).join(',') : null,
     available_zones: a['azCodes'] ?? [], transparent_client_ip_enable: false, instance_backup_policy: backupPolicyBody((a['backupPolicy'] ?? null) as BackupPolicy | null, view.instance.projectId),
     task: view.open?.action === 'backup' ? 'BACKUPING' : null, free: null, is_free: null, libos: false, crr_role: null, active_active: null, proxy_links: null,
     // Ours: the release behind the version asked for, why an instance is not well, and where replicas can be read.
@@ -59,9 +60,29 @@ export function detail(view: View): object {
   }
 }
 
+type Known = ReadonlyMap<string, NetworkRecord>
+
+/** What the network facade calls the instance's VPC; an id that it does not know has no name. */
+export function listNames({ instance: { attributes } }: View, known: Known): object {
+  return { vpc_name: known.get(attributes['vpcId'] as string)?.name ?? null }
+}
+
+/** The same with what the detail tells besides. */
+export function names(view: View, known: Known): object {
+  const { attributes } = view.instance
+  const subnet = known.get(attributes['subnetId'] as string)
+  return { ...listNames(view, known), subnet_name: subnet?.name ?? null, subnet_cidr: subnet?.fields['cidr'] ?? null, security_group_name: known.get(attributes['securityGroupId'] as string)?.name ?? null }
+}
+
+/** Whether clients have to speak TLS now: while it is switched, the way back is what holds. */
+export function holdsTls({ instance, open }: View): boolean { return Boolean(instance.spec.tls) !== (open?.action === 'ssl') }
+
+/** The versions that have it in the clouds. */
+export function speaksTls(version: string): boolean { return version === '6.0' || version === '7.0' }
+
 const taskNames: Readonly<Record<Action, string>> = {
   create: 'CREATE', restart: 'RESTART', soft_restart: 'SOFT_RESTART', flush: 'FLUSH', delete: 'DELETE', recover: 'RECOVER', swap: 'masterStandbySwapJob', extend: 'EXTEND', shrink: 'DelReplica', backup: 'BACKUP', restore: 'RESTORE', hang_up: 'KillClients',
-  configure: 'modify', password: 'ResetPassword', accounts: 'modifyAccount', rescale: 'EXTEND', check: 'ResizeCheck', port: 'UpdatePort', whitelist: 'AddWhitelist', rename: 'RenameCommands',
+  configure: 'modify', password: 'ResetPassword', accounts: 'modifyAccount', rescale: 'EXTEND', check: 'ResizeCheck', port: 'UpdatePort', whitelist: 'AddWhitelist', rename: 'RenameCommands', ssl: 'UpdateSslSwitch',
 }
 
 /** One entry of GET …/tasks. */

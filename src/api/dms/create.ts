@@ -80,7 +80,7 @@ function readBrokers({ brokers: [least, most], specCode }: DmsFlavor, value: unk
 }
 
 /** Four hours from 22, 02, 06, 10, 14 or 18 o'clock UTC; 02 to 06 when nothing is said. */
-function maintainWindow(body: Body): { readonly maintainBegin: string; readonly maintainEnd: string } | Refused {
+export function maintainWindow(body: Body): { readonly maintainBegin: string; readonly maintainEnd: string } | Refused {
   const [begin, end] = [body['maintain_begin'], body['maintain_end']]
   if (isAbsent(begin) && isAbsent(end)) return { maintainBegin: '02:00:00', maintainEnd: '06:00:00' }
   const [from, to] = [hour(begin), hour(end)]
@@ -93,7 +93,7 @@ function hour(value: unknown): number | null {
 }
 
 /** Keys 1 to 128, values up to 255, no key twice. */
-function readTags(value: unknown): readonly Tag[] | Refused {
+export function readTags(value: unknown): readonly Tag[] | Refused {
   if (isAbsent(value)) return []
   if (!Array.isArray(value)) return refused('DMS.00400062', 'tags')
   if (value.length > 20) return refused('DMS.00400062', 'tags: at most 20')

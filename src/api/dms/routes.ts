@@ -1,19 +1,23 @@
 /** DMS for Kafka: the routes, and what each does with the control plane. */
 import { onlyRefusal, readBatch, readDry, refusalCode, results, type Form } from './batch.ts'
+import { bodyOf } from './call.ts'
+import { catalogueRows } from './catalogue.ts'
 import { readCreate } from './create.ts'
+import { changeTags, listTags, showTags, update } from './describe.ts'
 import { dmsError, isRefused, refuseDms, refused, type Refused } from './errors.ts'
 import { readExtend } from './extend.ts'
 import { readList, readTaskPage } from './queries.ts'
 import { instanceBody, task } from './translate.ts'
 import { noContent, ok, type Call, type Caller, type IamAction, type Method, type Reply, type Route, type Service } from '../http.ts'
 import { planBody } from '../plan.ts'
-import { readJson, uuid, type Body } from '../json.ts'
+import { uuid, type Body } from '../json.ts'
 import type { ControlPlane } from '../../core/control-plane.ts'
 
 type Handle = (plane: ControlPlane, call: Call, caller: Caller) => Promise<Reply | Refused>
 
 /** The v2 and v1.0 instance API of DMS for Kafka in front of a control plane. */
-export function dmsService(plane: ControlPlane): Service {
+export function dmsService(plane: ControlPlane, region: string): Service {
+  const free = catalogueRows.map(([method, path, handle]): Route => ({ method, path, access: 'user', action: null, handle: async (call: Call) => handle(call, region) }))
   const routes: Route[] = rows.map(([method, path, action, handle]) => ({
     method, path, action, access: 'project',
     handle: async (call, caller) => {
@@ -21,7 +25,7 @@ export function dmsService(plane: ControlPlane): Service {
       return isRefused(reply) ? dmsError(reply) : reply
     },
   }))
-  return { name: 'DMS', routes, refuse: refuseDms }
+  return { name: 'DMS', routes: [...free, ...routes], refuse: refuseDms }
 }
 
 /** `soft_restart` is an extension of ours, on v2 only: rolling. */
@@ -45,7 +49,11 @@ const rows: readonly (readonly [Method, string, IamAction, Handle])[] = [
   ['POST', '/v2/:project_id/instances/action', acting, (plane, call, caller) => act(plane, call, caller, v2)],
   ['POST', '/v1.0/:project_id/instances/action', acting, (plane, call, caller) => act(plane, call, caller, v1)],
   ['GET', '/v2/:project_id/instances/:instance_id', 'dms:instance:get', show],
+  ['PUT', '/v2/:project_id/instances/:instance_id', 'dms:instance:modify', update],
   ['DELETE', '/v2/:project_id/instances/:instance_id', 'dms:instance:delete', deleteOne],
+  ['POST', '/v2/:project_id/kafka/:instance_id/tags/action', 'dms:instance:modify', changeTags],
+  ['GET', '/v2/:project_id/kafka/:instance_id/tags', 'dms:instance:get', showTags],
+  ['GET', '/v2/:project_id/kafka/tags', 'dms:instance:list', listTags],
   ['POST', '/v2/kafka/:project_id/instances/:instance_id/extend', 'dms:instance:scale', extend],
   ['POST', '/v2/:project_id/kafka/instances/:instance_id/extend', 'dms:instance:scale', extend],
   ['POST', '/v2/:project_id/instances/:instance_id/extend', 'dms:instance:scale', extend],
@@ -54,13 +62,6 @@ const rows: readonly (readonly [Method, string, IamAction, Handle])[] = [
 ]
 
 const unknown = refused('DMS.00404022')
-
-function bodyOf(call: Call): Body | Refused {
-  const body = readJson(call.body, call.headers['content-type'] as string | undefined)
-  if (body === 'empty') return refused('DMS.00400004')
-  if (body === 'type') return refused('DMS.00400005', 'the Content-Type must be application/json')
-  return body === 'bad' ? refused('DMS.00400005') : body
-}
 
 async function create(plane: ControlPlane, call: Call, caller: Caller, form: { readonly old: boolean }): Promise<Reply | Refused> {
   const body = bodyOf(call)

@@ -28,6 +28,7 @@ export function instanceBody(view: View): object {
     storage_space: storage, total_storage_space: storage, used_storage_space: null, storage_spec_code: a['storageSpecCode'] ?? null,
     connect_address: nodes.map((node) => node.address).filter(Boolean).join(',') || null, port: nodes[0]?.ports['service'] ?? null,
     kafka_private_connect_address: nodes.filter((node) => node.address !== '').map((node) => `${node.address}:${node.ports['service']}`).join(',') || null,
+    cross_vpc_info: listeners(nodes),
     vpc_id: a['vpcId'] ?? null, subnet_id: a['subnetId'] ?? null, security_group_id: a['securityGroupId'] ?? null,
     available_zones: a['availableZones'] ?? [], available_zone_names: a['availableZones'] ?? [],
     enterprise_project_id: a['enterpriseProjectId'] ?? '0', user_id: a['userId'] ?? null, user_name: a['userName'] ?? null,
@@ -43,7 +44,7 @@ export function instanceBody(view: View): object {
 const fixed = {
   access_user: null, order_id: null, charging_mode: 1, public_bandwidth: 0, public_boundwidth: 0, connector_node_num: 0, extend_times: 0,
   vpc_name: null, subnet_name: null, subnet_cidr: null, security_group_name: null, public_connect_address: null, pod_connect_address: null,
-  rest_connect_address: null, management_connect_address: null, cross_vpc_info: null, sasl_enabled_mechanisms: [], ipv6_connect_addresses: [],
+  rest_connect_address: null, management_connect_address: null, sasl_enabled_mechanisms: [], ipv6_connect_addresses: [],
   enable_publicip: false, ssl_enable: false, broker_ssl_enable: false, ssl_two_way_enable: false, cert_replaced: false, new_auth_cert: false,
   connector_enable: false, disk_encrypted: false, enable_acl: false, new_spec_billing_enable: true, dr_enable: false, vpc_client_plain: false,
   ipv6_enable: false, rest_enable: false, trace_enable: false, agent_enable: false, enable_log_collection: false, dns_enable: false,
@@ -54,9 +55,20 @@ const fixed = {
   connector_id: null, storage_resource_id: null, disk_encrypted_key: null, support_features: null,
 } as const
 
+/**
+ * A document inside a text: under which address each broker is announced. Terraform takes more brokers for there when it has an
+ * entry for each of them, so brokers that share the host's address are told apart by their ports. Null until all have one.
+ */
+function listeners(nodes: View['nodes']): string | null {
+  if (nodes.length === 0 || nodes.some((node) => node.address === '')) return null
+  const shared = new Set(nodes.map((node) => node.address)).size < nodes.length
+  const entries = nodes.map(({ address, ports: { service: port } }) => [shared ? `${address}:${port}` : address, { advertised_ip: address, port, port_id: null }])
+  return JSON.stringify(Object.fromEntries(entries))
+}
+
 const taskNames: Readonly<Record<Action, string>> = {
   create: 'createInstance', restart: 'restartInstance', soft_restart: 'softRestartInstance', flush: 'flushInstance', delete: 'deleteInstance', recover: 'recoverInstance', swap: 'swapInstance', extend: 'extendInstance', shrink: 'extendInstance', backup: 'backupInstance', restore: 'restoreInstance', hang_up: 'killClients',
-  configure: 'modifyInstance', password: 'resetPassword', accounts: 'modifyAccount', rescale: 'extendInstance', check: 'checkInstance', port: 'updatePort', whitelist: 'modifyInstance', rename: 'modifyInstance',
+  configure: 'modifyInstance', password: 'resetPassword', accounts: 'modifyAccount', rescale: 'extendInstance', check: 'checkInstance', port: 'updatePort', ssl: 'modifyInstance', whitelist: 'modifyInstance', rename: 'modifyInstance',
 }
 
 /** One entry of GET …/tasks. */

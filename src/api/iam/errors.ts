@@ -1,6 +1,6 @@
 /** Keystone's error envelope. */
-import { STATUS_CODES } from 'node:http'
 import { gateway, type ErrorRow } from '../gateway.ts'
+import { STATUS_CODES } from '../node-http.ts'
 import type { Problem, Reply } from '../http.ts'
 
 /** `{"error":{"code":401,"message":…,"title":"Unauthorized"}}`. */

@@ -5,7 +5,7 @@ import type { Domain, Member, Named, Project } from '../identity.ts'
 import type { Role } from '../../core/policy.ts'
 
 /** SDKs report a failure by the header that only IAM sends. */
-export function traced(call: Call, body: unknown, status = 200): Reply { return { status, body, headers: { 'x-iam-trace-id': call.requestId } } }
+export function traced(call: Call, body: unknown, status = 200): Reply { return { status, body, headers: { 'X-IAM-Trace-Id': call.requestId } } }
 
 /** With microseconds, as Keystone writes it. */
 export function moment(at: number): string { return `${new Date(at).toISOString().slice(0, -1)}000Z` }

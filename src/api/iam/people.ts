@@ -72,5 +72,5 @@ async function changePassword({ identity, directory }: PeopleParts, call: Call, 
   if (right === 'busy') return { ...keystone(429, 'Too many log-ins at once. Send this one again.'), headers: { 'retry-after': '2' } }
   if (!right) return keystone(401, 'The original password is wrong.')
   const declined = await directory.setPassword(user, user.id, password as string)
-  return declined ? keystone(403, "This user's password is in the server's settings.") : { status: 204, headers: { 'x-iam-trace-id': call.requestId } }
+  return declined ? keystone(403, "This user's password is in the server's settings.") : { status: 204, headers: { 'X-IAM-Trace-Id': call.requestId } }
 }

@@ -37,7 +37,7 @@ export async function logIn(parts: SessionParts, call: Call): Promise<Reply> {
     expiresAt: earlier ? earlier.expiresAt : now + tokenLifetimeMs,
   }
   return {
-    status: 201, headers: { 'x-subject-token': issueToken(identity.tokenKeys, facts), 'x-iam-trace-id': call.requestId },
+    status: 201, headers: { 'X-Subject-Token': issueToken(identity.tokenKeys, facts), 'X-IAM-Trace-Id': call.requestId },
     body: { token: tokenBody(parts, facts, scope.project, !call.query.has('nocatalog')) },
   }
 }
@@ -47,7 +47,7 @@ export async function showToken(parts: SessionParts, call: Call, who: Who): Prom
   const subject = await subjectOf(parts, call, who)
   if ('status' in subject) return subject
   const { token, facts } = subject
-  const headers = { 'x-subject-token': token, 'x-iam-trace-id': call.requestId }
+  const headers = { 'X-Subject-Token': token, 'X-IAM-Trace-Id': call.requestId }
   if (call.method === 'HEAD') return { status: 200, headers }
   const project = facts.projectId === null ? null : await parts.identity.project(facts.projectId)
   return { status: 200, headers, body: { token: tokenBody(parts, facts, project, !call.query.has('nocatalog')) } }
@@ -58,7 +58,7 @@ export async function endToken(parts: SessionParts, call: Call, who: Who): Promi
   const subject = await subjectOf(parts, call, who)
   if ('status' in subject) return subject
   await parts.identity.revoke(subject.facts)
-  return { status: 204, headers: { 'x-iam-trace-id': call.requestId } }
+  return { status: 204, headers: { 'X-IAM-Trace-Id': call.requestId } }
 }
 
 /** Whether it is the caller's, or none at all. */

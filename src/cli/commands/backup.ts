@@ -8,7 +8,7 @@ import { askSecret, confirm } from '../output.ts'
 
 export function addBackupCommands(program: Command): void {
   program.command('backup <file>').description("write Sluice's own state and its keys into a new file, while the server runs; SLUICE_BACKUP_PASSPHRASE_FILE names the file with a passphrase").action(async (file: string) => {
-    const { backUp } = await import('../../backup.ts')
+    const { backUp } = await import('../../state/backup.ts')
     const config = readConfig(process.env)
     if (existsSync(file)) throw new Complaint(`${file} is there already: name another file`)
     const passphrase = await passphraseFor('new')
@@ -25,7 +25,7 @@ export function addBackupCommands(program: Command): void {
   })
   program.command('restore <file>').description('make the state of such a file that of SLUICE_HOME, and of SLUICE_DATABASE_URL; the server must be stopped, its nodes run on')
     .option('--force', 'replace the state of a home that is not empty').option('-y, --yes', 'do not ask').action(async (file: string, flags: { force?: boolean; yes?: boolean }) => {
-      const { restore } = await import('../../backup.ts')
+      const { restore } = await import('../../state/backup.ts')
       const config = readConfig(process.env)
       if (flags.force && !flags.yes && process.stdin.isTTY && !await confirm(`Replace the state of ${config.home}? What was accepted since the backup is forgotten.`)) throw new Complaint('nothing was done', 3)
       const { counts, at, unknown } = await restore(file, config, await passphraseFor('known'), flags.force ?? false)

@@ -38,7 +38,7 @@ export function addInstanceCommands(parent: Command, service: Service): void {
     await client.call(service, 'GET', `/v2/${client.projectId}/instances/${id}`)
     const { operations } = await client.call('console', 'GET', `/v1/operations?instance=${id}&limit=100`)
     if (flags.json) return print(operations)
-    console.log(table(operations.map((o: Record<string, unknown>) => ({ ...o, created: new Date(Number(o['created_at'])).toISOString(), outcome: o['outcome'] ?? 'running' })), ['created', 'action', 'actor', 'outcome', 'cause']))
+    console.log(table(operations.map((o: Record<string, unknown>) => ({ ...o, created: new Date(Number(o['created_at'])).toISOString(), outcome: o['outcome'] ?? 'running' })), ['created', 'id', 'action', 'actor', 'outcome', 'cause']))
   })
   addCreate(group, service)
   const verbs = service === 'dcs' ? ['restart', 'soft-restart', 'flush', 'delete'] : ['restart', 'soft-restart', 'delete']

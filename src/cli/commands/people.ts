@@ -128,7 +128,8 @@ function addProjectCommands(group: Command): void {
 
 function told({ role, project, project_id: id }: Held): string { return id === null ? role : `${role} in ${project ?? id}` }
 
-async function projectOf(client: Client, given: string | undefined): Promise<string | null> {
+/** The id of a project that is given by its name or id; null when none is given. Throws a Complaint when there is none. */
+export async function projectOf(client: Client, given: string | undefined): Promise<string | null> {
   if (given === undefined) return null
   const { projects } = await client.call<{ projects: Project[] }>('console', 'GET', '/v1/projects')
   const project = projects.find((one) => one.name === given || one.id === given)

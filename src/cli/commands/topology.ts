@@ -16,7 +16,7 @@ export function addTopologyCommands(group: Command): void {
     const client = await connect(process.env)
     await ask(client, 'swap', id, flags, (query) => client.call('dcs', 'POST', `/v2/${client.projectId}/instances/${id}/swap${query}`))
   })
-  wish(group.command('resize <id> <spec>').description('another number of replicas: the flavor to have, as redis.ha.xu1.tiny.r3.128'))
+  wish(group.command('resize <id> <spec>').description('another number of replicas or shards, or other memory: the flavor to have, as redis.ha.xu1.tiny.r3.128'))
     .option('--capacity <gb>', 'memory in GB; most flavors say it in their code')
     .option('--node <node>', 'the replica that goes, by its number or its node_id (see "nodes")')
     .option('--hand-over', 'that node may be the master: its role moves first')

@@ -1,9 +1,10 @@
 /** Short, proven connections to Redis processes, under the control plane's own account. */
 import { createHash } from 'node:crypto'
-import { Redis } from 'ioredis'
+import { connect, type NetConnectOpts, type Socket } from 'node:net'
 import { fence } from '../../core/fence.ts'
 import type { Endpoint } from '../../core/instance.ts'
 import type { Identity } from '../../core/runtime.ts'
+import type { AbstractConnector, Redis } from 'ioredis'
 
 /** The account that only the control plane uses; customers keep `default`. */
 export const account = 'sluice'
@@ -26,7 +27,17 @@ export interface Target {
   readonly doors: readonly Endpoint[]
   readonly identity: Identity
   readonly password: string
+  /** The address to connect from; absent: any. */
+  readonly from?: string
+  /** Both while its instance turns from one to the other. */
+  readonly speaks: 'plain' | 'tls' | 'both'
 }
+
+/** Ways to try, in this order: a server that speaks TLS hangs up on plain text at once, and the other one would wait for the end of a line. */
+export const waysTo = ({ speaks }: Pick<Target, 'speaks'>): readonly ('plain' | 'tls')[] => speaks === 'both' ? ['plain', 'tls'] : [speaks]
+
+/** Whose process answers is proven by what it says of itself, as without TLS; so one whose certificate has run out can still be given a new one. */
+const anyCertificate = { rejectUnauthorized: false } as const
 
 export interface Session {
   readonly redis: Redis
@@ -54,19 +65,26 @@ export async function withSession<T>(target: Target, work: (session: Session) =>
 /** The same without an end: whoever opens it disconnects it. */
 export async function openSession(target: Target, options: SessionOptions = {}): Promise<Session> {
   let failure: unknown
-  for (const door of target.doors) {
-    try { return await knock(door, target, options) } catch (error) { failure ??= error }
+  for (const way of waysTo(target)) {
+    for (const door of target.doors) {
+      try { return await knock(door, way, target, options) } catch (error) { failure ??= error }
+    }
   }
   throw failure
 }
 
-async function knock(door: Endpoint, { identity, password }: Target, options: SessionOptions): Promise<Session> {
+/** Loaded when the first server is asked: a control plane without any starts without it. */
+let client: Promise<{ readonly Redis: typeof Redis; readonly AbstractConnector: typeof AbstractConnector }> | undefined
+
+async function knock(door: Endpoint, way: 'plain' | 'tls', { identity, password, from }: Target, options: SessionOptions): Promise<Session> {
+  const { Redis, AbstractConnector } = await (client ??= import('ioredis'))
   const redis = new Redis({
     host: door.address, port: door.port, username: account, password,
     lazyConnect: true, enableReadyCheck: false, enableOfflineQueue: true, protocol: 2,
     retryStrategy: () => null, maxRetriesPerRequest: 0, disableClientInfo: true,
     connectTimeout: answerWithinMs, commandTimeout: options.patienceMs ?? answerWithinMs,
-    ...(options.name ? { connectionName: options.name } : {}),
+    ...(options.name ? { connectionName: options.name } : {}), ...(way === 'tls' ? { tls: anyCertificate } : {}),
+    ...from === undefined ? {} : { Connector: connecting(AbstractConnector, await dialing(way), door, from) },
   })
   let failure: Error | undefined
   redis.on('error', (error) => { failure ??= error })
@@ -79,6 +97,28 @@ async function knock(door: Endpoint, { identity, password }: Target, options: Se
   } catch (error) {
     redis.disconnect()
     throw failure ?? error
+  }
+}
+
+type Dial = (to: NetConnectOpts) => Socket
+
+/** How a connection is opened in this way; TLS is loaded when the first server speaks it. */
+export async function dialing(way: 'plain' | 'tls'): Promise<Dial> {
+  if (way === 'plain') return connect
+  const tls = await import('node:tls')
+  return (to) => tls.connect({ ...to, ...anyCertificate })
+}
+
+/** From an address of our choice, which ioredis itself cannot. */
+function connecting(Base: typeof AbstractConnector, dial: Dial, { address: host, port }: Endpoint, localAddress: string): new (options: unknown) => AbstractConnector {
+  return class extends Base {
+    constructor(_options: unknown) { super(answerWithinMs) }
+    async connect(): Promise<AbstractConnector['stream']> {
+      this.connecting = true
+      this.stream = dial({ host, port, localAddress })
+      this.stream.once('error', (error: Error) => { this.firstError = error })
+      return this.stream
+    }
   }
 }
 
@@ -145,3 +185,6 @@ export function readInfo(text: string): Info {
     return from < 0 ? undefined : text.slice(from + field.length + 2, text.indexOf('\r', from + 1))
   }
 }
+
+/** Whether a server refuses something for good: one that is loading, or that a script keeps busy, says so, and can be asked again. */
+export function isFinal(error: unknown): boolean { return (error as Error).name === 'ReplyError' && (error as Error).message.startsWith('ERR') }

@@ -1,5 +1,5 @@
 /** Whether a Redis Cluster is what was ordered: all slots, seen alike by everybody, and every replica beside its master. */
-import { byShard, headOf, isFed, isOwner, placeOf, shardsOf, size, slotCount, type ClusterView } from './cluster-views.ts'
+import { byShard, confirmedTo, headOf, isOwner, placeOf, shardsOf, size, slotCount, type ClusterView } from './cluster-views.ts'
 import { isLinked } from './seen.ts'
 import type { NodeHealth } from '../../core/engine.ts'
 import type { Ground } from './topology.ts'
@@ -55,7 +55,7 @@ function inShards(views: readonly ClusterView[], shards: ReadonlyMap<string, num
         progress(copying ? 'copying the data from the master' : 'connecting to the master', view.node.id)
         return `node ${view.node.ordinal} is ${copying ? 'copying the data from the master' : 'not connected to the master'}`
       }
-      if (!isFed(view, master)) return `node ${view.node.ordinal} has copied the data, and its master does not send it more yet`
+      if (confirmedTo(view, master) === 0) return `node ${view.node.ordinal} has copied the data, and its master does not send it more yet`
       // By this it is known as a successor. A master takes a new id when its first replica comes, maybe after it was asked.
       if (view.info('master_replid') !== master.info('master_replid')) return `node ${view.node.ordinal} and its master give different replication ids`
       progress(`replica of shard ${shard}`, view.node.id)

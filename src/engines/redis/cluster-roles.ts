@@ -9,10 +9,11 @@ import { all, copier, readInfo } from './client.ts'
 import { admitting } from './replication.ts'
 import { answering, judgeCluster } from './cluster-judge.ts'
 import { beforePromotion, claimGiven, finishGiven, fitMemory, spread, uneven, type Shards } from './cluster-reshard.ts'
-import { busPort, byShard, copied, headOf, isFed, isOwner, lookAtCluster, masterGrant, ownerOf, placeOf, shardGrant, shardsOf, slotCount, type ClusterView } from './cluster-views.ts'
+import { busPort, byShard, confirmedTo, copied, headOf, isOwner, lookAtCluster, masterGrant, ownerOf, placeOf, shardGrant, shardsOf, slotCount, type ClusterView } from './cluster-views.ts'
 import { closeAll, isLinked, wasLinked } from './seen.ts'
 import { takeSlots } from './cluster-takeover.ts'
 import { endHung, hangsAfterMs } from './hung.ts'
+import { stillWriting } from './warm.ts'
 import type { NodeHealth } from '../../core/engine.ts'
 import type { Ground } from './topology.ts'
 import type { Grants } from '../../core/instance.ts'
@@ -22,6 +23,8 @@ const promoteWithinMs = 1000
 /** Between the first doubt about a master and the election of a replica Redis itself waits 500 ms: so fresh must a look be, and so quick a promotion, to need no vote. */
 const freshMs = 200
 const promoteBeforeVotesMs = 300
+/** A replica on the same host answers its master within a millisecond; on a busy one it needs its turn. */
+const confirmWithinMs = 50
 
 /** By which the replication id of a shard's data is kept. */
 const replidGrant = (shard: number): string => `replid ${shard}`
@@ -44,7 +47,7 @@ export async function arrange(ground: Ground): Promise<NodeHealth> {
         return owner ? [[replidGrant(shard), owner.info('master_replid')!], [masterGrant(shard), owner.node.id]] : []
       })))
     }
-    await hearReplicas(members)
+    const behind = await notFed(members)
     const { readyAt, spec } = ground.instance
     if (readyAt !== null) await fitMemory(views, Math.floor(spec.memoryBytes / spec.shards), 'more')
     if (readyAt !== null && uneven(members)) {
@@ -58,22 +61,32 @@ export async function arrange(ground: Ground): Promise<NodeHealth> {
     if (!health.ok) return health
     if (readyAt !== null) await fitMemory(views, Math.floor(spec.memoryBytes / spec.shards), 'less')
     await known()
-    return health
+    if (behind) return { ok: false, reason: `node ${behind.node.ordinal} lags behind its master` }
+    const unwritten = stillWriting(views)
+    return unwritten === null ? health : { ok: false, reason: unwritten }
   } finally { closeAll(views) }
 }
 
 /**
- * Replicas say by themselves how far they are once a second, and after a change of master nothing is known of them until
- * then. WAIT for more of them than there are has their masters ask.
+ * A replica that hears nothing new. Replicas say by themselves how far they are once a second, and after a change of master
+ * nothing is known of them until then. WAIT for more of them than there are has their masters ask, with a question that is in
+ * the stream itself. The answer to the first says how far a replica was before it, the answer to the second that it had the first.
  */
-async function hearReplicas(members: Shards): Promise<void> {
-  await Promise.all(members.map(async ([, views]) => {
+async function notFed(members: Shards): Promise<ClusterView | undefined> {
+  const behind = await Promise.all(members.map(async ([, views]) => {
     const owner = ownerOf(views)
-    if (!owner?.session || views.every((view) => view === owner || !isLinked(view) || isFed(view, owner))) return
-    const [, text] = await all(owner.session.redis, [['WAIT', views.length, 1], ['INFO', 'replication']])
-    const [now, rest] = [readInfo(`\n${String(text)}`), owner.info]
-    owner.info = (field) => now(field) ?? rest(field)
+    const replicas = views.filter((view) => view !== owner && isLinked(view))
+    if (!owner?.session || replicas.length === 0) return undefined
+    const [{ redis }, rest, least] = [owner.session, owner.info, Number(owner.info('master_repl_offset')) + 1]
+    const giveUp = performance.now() + confirmWithinMs
+    await all(redis, [['WAIT', views.length, 1], ['WAIT', views.length, 1]])
+    do {
+      const now = readInfo(`\n${await redis.info('replication')}`)
+      owner.info = (field) => now(field) ?? rest(field)
+    } while (replicas.some((view) => confirmedTo(view, owner) < least) && performance.now() < giveUp)
+    return replicas.find((view) => confirmedTo(view, owner) < least)
   }))
+  return behind.find((view) => view !== undefined)
 }
 
 async function record(ground: Ground, grants: Grants, more: Grants): Promise<Grants> {

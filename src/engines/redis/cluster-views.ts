@@ -69,15 +69,17 @@ export function readPeers(text: string): Peer[] {
 export const isOwner = (peer: Peer | null): boolean => peer !== null && peer.master === null && peer.slots.length > 0
 export const size = (slots: readonly Range[]): number => slots.reduce((sum, [first, last]) => sum + last - first + 1, 0)
 /**
- * Whether its master sends it what it writes. A link is up as soon as everything was copied, but a master waits for the
- * replica's first word after that, up to a second, and what it acknowledges meanwhile is nowhere else.
+ * How much of its master's stream a replica has confirmed, by its master's word; 0: nothing, or it is not sent anything yet.
+ * A link is up as soon as everything was copied, but a master waits for the replica's first word after that, up to a second,
+ * and what it acknowledges meanwhile is nowhere else. A word that came before the master had noticed the end of the copy counts
+ * here and not there, so only one about something newer proves that the replica is fed.
  */
-export function isFed(replica: ClusterView, master: ClusterView): boolean {
+export function confirmedTo(replica: ClusterView, master: ClusterView): number {
   const { address, ports } = replica.node
   for (let n = 0, line = master.info('slave0'); line !== undefined; n += 1, line = master.info(`slave${n}`)) {
-    if (line.includes(`ip=${address},port=${ports['service']},state=online,`)) return Number(/offset=(\d+)/.exec(line)?.[1]) > 0
+    if (line.includes(`ip=${address},port=${ports['service']},state=online,`)) return Number(/offset=(\d+)/.exec(line)?.[1])
   }
-  return false
+  return 0
 }
 export const copied = (view: ClusterView): number => Number(view.info('slave_repl_offset') ?? -1)
 

@@ -22,18 +22,19 @@ export const cluster: Topology = {
     if (nodes.some((node) => busPort(node) === port)) return `port ${port} is the one of the cluster's own traffic`
     return { endpoints, ports: Object.fromEntries(nodes.map((node) => [node.id, { ...node.ports, bus: busPort(node), service: port }])) }
   },
-  configuration: ({ grants }, node) => [
+  configuration: ({ grants, spec }, node) => [
     'databases 1',
     'cluster-enabled yes', `cluster-config-file ${dataFolder({ grants }) === usualFolder ? '' : `../${usualFolder}/`}nodes.conf`, `cluster-node-timeout ${nodeTimeoutMs}`,
     `cluster-announce-ip ${node.address}`, `cluster-announce-port ${node.ports['service']}`, `cluster-announce-bus-port ${busPort(node)}`,
-    ...busPort(listening(node)) === listening(node).ports['service']! + busAbove ? [] : [`cluster-port ${busPort(listening(node))}`],
+    // Without a plain port Redis would count from 0.
+    ...!spec.tls && busPort(listening(node)) === listening(node).ports['service']! + busAbove ? [] : [`cluster-port ${busPort(listening(node))}`],
     // A master knows its replicas by where they say they are, not by where they come from.
     ...node.listen ? [`replica-announce-ip ${node.address}`, `replica-announce-port ${node.ports['service']}`] : [],
     // A shard that is gone for a moment must not take the others with it.
     'cluster-require-full-coverage no',
     // Which replica belongs to which shard is ours to say.
     'cluster-allow-replica-migration no',
-    ...copying(node),
+    ...copying(),
   ],
   // All of CLUSTER but what clients need to find their way; 6.2 can only be told so, not the other way around.
   withheld: `-cluster ${['slots', 'shards', 'nodes', 'info', 'myid', 'keyslot', 'countkeysinslot', 'getkeysinslot', 'replicas', 'slaves', 'links', 'count-failure-reports', 'help'].map((name) => `+cluster|${name}`).join(' ')}`,

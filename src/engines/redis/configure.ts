@@ -1,15 +1,18 @@
 /** Makes the settings of servers that run what the spec says, without restarting one; each is asked again whether it is so. */
 import { checkpoint } from '../../core/checkpoint.ts'
 import { TerminalError } from '../../core/operation.ts'
-import { account, all, copier } from './client.ts'
+import { account, all, copier, isFinal } from './client.ts'
 import { closeAll, meetAll, type Seen } from './seen.ts'
+import { dismiss } from './sessions.ts'
 import { isSet, settingsOf } from './parameters.ts'
+import { askListener, leftFiles, listenerIn, showCertificate } from './tls.ts'
+import { turnAll } from './turn.ts'
 import { cut, relisten } from './views.ts'
 import { topologyOf, type Ground } from './topology.ts'
 import { usersOf, type User } from './users.ts'
 import type { NodeHealth } from '../../core/engine.ts'
 import type { Instance, Spec } from '../../core/instance.ts'
-import type { RedisSecrets } from './layout.ts'
+import { comesFrom, peersComeFrom, type RedisSecrets } from './layout.ts'
 
 type Settings = ReadonlyMap<string, string>
 
@@ -26,14 +29,21 @@ export async function configureAll(ground: Ground, before: Spec, secrets: RedisS
       if (!view.session) return view.silence
       await settle(view, wanted, changed)
       await admit(view, users)
+      await come(view, peersComeFrom(instance, view.node, ground.nodes, secrets))
+      await dismiss(view.session.redis, instance, secrets.source?.(instance))
       await move(view, before.port, instance.spec.port)
+      const { tls } = instance.spec
+      if (tls && tls.certificate !== before.tls?.certificate) await showCertificate(view.session, view.node.ordinal, tls)
       return append(view, instance, before)
     }))
     const failures = answers.flatMap((answer) => answer.status === 'rejected' ? [answer.reason as Error] : [])
     const refusal = failures.find((error) => error instanceof TerminalError)
     if (refusal) throw refusal
+    if (!instance.spec.tls !== !before.tls) await turnAll(views, instance.spec)
     const reason = failures[0]?.message ?? answers.map((answer) => answer.status === 'fulfilled' ? answer.value : null).find((one) => one !== null)
-    return reason === undefined || reason === null ? { ok: true } : { ok: false, reason }
+    if (reason !== undefined && reason !== null) return { ok: false, reason }
+    if (before.tls && !instance.spec.tls) await Promise.all(ground.nodes.flatMap((node) => leftFiles.map((path) => ground.discard(node, path))))
+    return { ok: true }
   } finally { closeAll(views) }
 }
 
@@ -51,9 +61,6 @@ async function settle(view: Seen, wanted: Settings, changed: ReadonlySet<string>
   const [other] = differing(wanted, await said(view, wanted)).filter((name) => changed.has(name))
   if (other !== undefined) throw new TerminalError(`node ${view.node.ordinal} did not take ${other} ${wanted.get(other)}`)
 }
-
-/** One that is loading, or that a script keeps busy, says so, and can be asked again. */
-function isFinal(error: unknown): boolean { return (error as Error).name === 'ReplyError' && (error as Error).message.startsWith('ERR') }
 
 const differing = (wanted: Settings, now: Settings): string[] => [...wanted.keys()].filter((name) => !isSet(name, wanted.get(name)!, now.get(name)))
 
@@ -93,6 +100,17 @@ async function isAdmitted({ session }: Seen, [name, rules]: User): Promise<boole
     && passwords.length === hashes.length && hashes.every((hash) => passwords.includes(hash)) && commands.includes('-@write') === rules.includes('-@write')
 }
 
+/** Has a node connect to the others from another address, from its next connection on. */
+async function come({ session, node }: Seen, source: string | null): Promise<void> {
+  if (source === null) return
+  const [answer] = await all(session!.redis, [['CONFIG', 'GET', comesFrom]]) as [string[]]
+  if (answer[1] === source) return
+  try { await all(session!.redis, [['CONFIG', 'SET', comesFrom, source]]) } catch (error) {
+    throw isFinal(error) ? new TerminalError(`node ${node.ordinal} does not connect from ${source}: ${(error as Error).message}`) : error
+  }
+  checkpoint('engine.moved')
+}
+
 /** Turns append-only files off, and on where no role depends on how: there `arrange` does it. A sentence while one is being written. */
 async function append(view: Seen, { spec }: Instance, before: Spec): Promise<string | null> {
   if (spec.parameters['appendonly'] === before.parameters['appendonly']) return null
@@ -119,11 +137,13 @@ async function move({ session, node }: Seen, from: number | null, to: number | n
     const [answer] = await all(redis, [['CONFIG', 'GET', name]]) as [string[]]
     if (answer[1] === String(from)) await all(redis, [['CONFIG', 'SET', name, to]])
   }
-  const [port] = await all(redis, [['CONFIG', 'GET', 'port']]) as [string[]]
-  if (port[1] !== String(from)) return
-  try { await relisten({ session }, [], ['CONFIG', 'SET', 'port', to], cut) } catch (error) {
+  // What leads to it has another port by now; where it listens itself nobody sees.
+  if (node.listen) return
+  const { listens, port } = listenerIn(await all(redis, askListener) as string[][])
+  if (port !== String(from)) return
+  try { await relisten({ session }, [], ['CONFIG', 'SET', listens, to], cut) } catch (error) {
     // One that cannot listen there listens nowhere, and this connection alone reaches it.
-    await relisten({ session }, [], ['CONFIG', 'SET', 'port', from], [])
+    await relisten({ session }, [], ['CONFIG', 'SET', listens, from], [])
     throw isFinal(error) ? new TerminalError(`node ${node.ordinal} cannot listen on port ${to}: ${(error as Error).message}`) : error
   }
   checkpoint('engine.moved')

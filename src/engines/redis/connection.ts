@@ -10,8 +10,9 @@ export function connectionOf(instance: Instance, nodes: readonly NodeRecord[], s
   const readers = instance.endpoints['readonly']
   const inUri = host.includes(':') ? `[${host}]` : host
   return {
-    type: 'redis', provider: 'sluice', host, port: String(port), uri: `redis://${password === null ? '' : `:${encodeURIComponent(password)}@`}${inUri}:${port}`,
+    type: 'redis', provider: 'sluice', host, port: String(port), uri: `redis${instance.spec.tls ? 's' : ''}://${password === null ? '' : `:${encodeURIComponent(password)}@`}${inUri}:${port}`,
     ...password === null ? {} : { password },
+    ...instance.spec.tls ? { 'ca.crt': instance.spec.tls.authority } : {},
     ...readers ? { 'readonly-host': readers.address, 'readonly-port': String(readers.port) } : {},
     ...instance.spec.topology === 'cluster' ? { nodes: nodes.map((node) => `${node.address}:${node.ports['service']}`).join(',') } : {},
   }

@@ -4,8 +4,9 @@
  */
 import { createHash } from 'node:crypto'
 import { open } from 'node:fs/promises'
-import { connect, type Socket } from 'node:net'
-import { account, readInfo, type Target } from './client.ts'
+import type { Socket } from 'node:net'
+import { addAbortSignal } from 'node:stream'
+import { account, dialing, readInfo, waysTo, type Target } from './client.ts'
 import type { Endpoint } from '../../core/instance.ts'
 
 /** While it forks and between its packets it says something every ten seconds at least. */
@@ -20,8 +21,8 @@ export interface Copied { readonly bytes: number; /** SHA-256, hexadecimal. */ r
 /** Writes the copy to a new file, mode 0600, and on to the disk. Throws a sentence when it did not come whole; then the file means nothing. */
 export async function copyTo(path: string, target: Target, signal: AbortSignal, came: (bytes: number) => void): Promise<Copied> {
   let failure: unknown
-  for (const door of target.doors) {
-    const link = await openProven(door, target, signal).catch((error) => { failure ??= error })
+  for (const [door, way] of waysTo(target).flatMap((way) => target.doors.map((door) => [door, way] as const))) {
+    const link = await openProven(door, way, target, signal).catch((error) => { failure ??= error })
     if (!link) continue
     try { return await receive(path, link, came) } finally { link.socket.destroy() }
   }
@@ -36,10 +37,11 @@ interface Link {
   unread(rest: Buffer): void
 }
 
-async function openLink({ address, port }: Endpoint, signal: AbortSignal): Promise<Link> {
-  const socket = connect({ host: address, port, signal })
+async function openLink({ address, port }: Endpoint, way: 'plain' | 'tls', from: string | undefined, signal: AbortSignal): Promise<Link> {
+  const to = { host: address, port, ...from === undefined ? {} : { localAddress: from } }
+  const socket = addAbortSignal(signal, (await dialing(way))(to))
   socket.setTimeout(silentForMs, () => socket.destroy(new Error(`nothing came for ${silentForMs / 1000} s`)))
-  await new Promise<void>((resolve, reject) => { socket.once('connect', resolve).once('error', reject) })
+  await new Promise<void>((resolve, reject) => { socket.once(way === 'tls' ? 'secureConnect' : 'connect', resolve).once('error', reject) })
   const chunks = socket[Symbol.asyncIterator]() as AsyncIterator<Buffer>
   let kept: Buffer | null = null
   return {
@@ -98,8 +100,8 @@ async function answer(link: Link): Promise<readonly string[]> {
 }
 
 /** Nothing but the account's own password has been sent before it is known who answers. */
-async function openProven(door: Endpoint, target: Target, signal: AbortSignal): Promise<Link> {
-  const link = await openLink(door, signal)
+async function openProven(door: Endpoint, way: 'plain' | 'tls', target: Target, signal: AbortSignal): Promise<Link> {
+  const link = await openLink(door, way, target.from, signal)
   try { await recognise(link, target, door) } catch (error) {
     link.socket.destroy()
     throw error

@@ -1,12 +1,13 @@
 /** What a Redis knows of its calls and sessions. */
-import { account, all, withSession, type Session as Link } from './client.ts'
+import { all, withSession, type Session as Link } from './client.ts'
 import { join } from 'node:path'
 import { analyse } from './analysis.ts'
 import { copyTo } from './copy.ts'
 import { admits, runCommand } from './command-line.ts'
+import { customers, hangUp } from './sessions.ts'
 import { diagnose } from './diagnosis.ts'
 import { expireKeys, findKeys } from './survey.ts'
-import type { Desk, Session, SlowCall } from '../../core/desk.ts'
+import type { Desk, SlowCall } from '../../core/desk.ts'
 import type { World } from '../../core/engine.ts'
 import type { NodeRecord } from '../../core/instance.ts'
 import type { Ground } from './topology.ts'
@@ -28,12 +29,7 @@ export function desk(ground: (world: World) => Ground, secrets: RedisSecrets): D
       return answers.flatMap((answer) => answer.status === 'fulfilled' ? answer.value : [])
     },
     sessions: (world, node) => at(world, node, ({ redis }) => customers(redis)),
-    hangUp: (world, node, addresses) => at(world, node, async ({ redis }) => {
-      const found = (await customers(redis)).filter(({ addr }) => addresses === null || addresses.includes(addr!))
-      // By their numbers, which no later connection gets: an address may be somebody else's by now.
-      if (found.length > 0) await all(redis, found.map(({ id }) => ['CLIENT', 'KILL', 'ID', id!]))
-      return found.length
-    }),
+    hangUp: (world, node, addresses) => at(world, node, async ({ redis }) => hangUp(redis, (await customers(redis)).filter(({ addr }) => addresses === null || addresses.includes(addr!)))),
     admits: (world, password) => admits(ground(world), password),
     databases: ({ spec }) => spec.topology === 'cluster' ? 1 : 256,
     command: (world, words, database) => runCommand(ground(world), secrets, words, database),
@@ -62,11 +58,4 @@ type SlowEntry = [id: number, at: number, micros: number, words: string[], clien
 
 function slowCall(node: NodeRecord, [id, seconds, micros, words, client = '']: SlowEntry): SlowCall {
   return { node, id, at: seconds * 1000, micros, command: words.join(' '), client }
-}
-
-/** CLIENT LIST without the control plane, and without masters and replicas. */
-async function customers(redis: Link['redis']): Promise<Session[]> {
-  const [text] = await all(redis, [['CLIENT', 'LIST']]) as [string]
-  const sessions = text.split('\n').filter(Boolean).map((line): Session => Object.fromEntries(line.trim().split(' ').map((pair) => { const at = pair.indexOf('='); return [pair.slice(0, at), pair.slice(at + 1)] })))
-  return sessions.filter((one) => one['user'] !== account && !/[SM]/.test(one['flags'] ?? ''))
 }

@@ -13,7 +13,7 @@ import { closeAll, isLinked } from './seen.ts'
 import { occupy, vacateDoor } from './doors.ts'
 import { admitting, obeying } from './replication.ts'
 import { formerMasters, heir, priority, priorityGrant, reconsider, withMaster } from './succession.ts'
-import { appendAgain, cool, isComplete, isWritten, prepareStop, warmGrant } from './warm.ts'
+import { appendAgain, cool, isComplete, prepareStop, stillWriting, warmGrant } from './warm.ts'
 import type { Grants, NodeRecord } from '../../core/instance.ts'
 import type { NodeHealth } from '../../core/engine.ts'
 import type { Ground } from './topology.ts'
@@ -32,13 +32,12 @@ export async function arrange(ground: Ground): Promise<NodeHealth> {
     if (writing) return { ok: false, reason: writing }
     const grants = await cool(ground, views, arranged.grants)
     const health = judge({ ...ground, instance: { ...ground.instance, grants } }, views)
-    // Written anew after every copy, and until it is, the node has nothing of it on disk: it refuses to stop, and as a
-    // master that is killed it would come back without data. Only after a fresh look: INFO of less says nothing of it.
-    const unwritten = views.find((view) => view.node.id !== grants['master'] && !isWritten(view))
+    // Only after a fresh look: INFO of less says nothing of it.
+    const unwritten = stillWriting(views)
     if (!health.ok) return health
     const behind = await notFed(views)
     if (behind) return { ok: false, reason: `node ${behind.node.ordinal} lags behind the master` }
-    return unwritten ? { ok: false, reason: `node ${unwritten.node.ordinal} is writing what it copied to its append-only file` } : health
+    return unwritten === null ? health : { ok: false, reason: unwritten }
   } finally { closeAll(views) }
 }
 

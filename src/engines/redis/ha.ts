@@ -21,7 +21,7 @@ export const ha: Topology = {
   configuration: (_instance, node) => [
     // A replica of nobody: it keeps its data, takes no write, and waits to be told what it is. Nobody listens on port 1.
     `replicaof ${node.address} 1`, `replica-announce-ip ${node.address}`, `replica-announce-port ${node.ports['service']}`,
-    ...copying(node),
+    ...copying(),
   ],
   roles({ endpoints, grants }, nodes) {
     const master = nodes.find((node) => node.id === grants['master']) ?? nodes[0]

@@ -1,7 +1,7 @@
 /** One master hands its role to a replica while clients write; they see a pause and a reconnect. */
 import { checkpoint } from '../../core/checkpoint.ts'
 import { all, readInfo } from './client.ts'
-import { copyFrom, cut, holds, isMaster, leave, lookAgain, offsetOf, reaches, relisten, take, whereIs, type NodeView } from './views.ts'
+import { copyFrom, cut, holds, isForked, isMaster, leave, lookAgain, offsetOf, reaches, relisten, take, whereIs, type NodeView } from './views.ts'
 import { handOverTurned } from './handover-turned.ts'
 import { isLinked } from './seen.ts'
 import { admitting, obeying } from './replication.ts'
@@ -25,6 +25,8 @@ export async function handOver(ground: Ground, old: NodeView, next: NodeView): P
   const [from, to] = [old.session!.redis, next.session!.redis]
   const lags = { ok: false, reason: `node ${next.node.ordinal} lags behind the master` }
   if (!isMaster(next)) {
+    // Nobody would notice: a child has all connections that its server had, and until it ends clients wait for answers of a closed one.
+    if (isForked(old)) return { ok: false, reason: `the master, node ${old.node.ordinal}, is writing its data to disk; it hands over afterwards` }
     if (!isLinked(next) || next.info('master_replid') !== old.info('master_replid')) {
       // It copies from somebody else, or not yet.
       const { address, port } = copyFromOld(ground, old)

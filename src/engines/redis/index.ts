@@ -15,15 +15,21 @@ import { maxmemoryOf, parametersOf } from './parameters.ts'
 import { plan } from './plan.ts'
 import { prefer, rolesOf } from './roles.ts'
 import { runnable } from './versions.ts'
+import { isWritten } from './warm.ts'
 import { topologyOf, type Ground } from './topology.ts'
 import type { Engine, World } from '../../core/engine.ts'
-import { leftPorts, type Endpoint, type Instance, type RuntimeName } from '../../core/instance.ts'
+import { leftPorts, turningTls, type Endpoint, type Instance, type RuntimeName } from '../../core/instance.ts'
 import type { Target } from './client.ts'
 import type { NodeRecord } from '../../core/instance.ts'
 import type { NodeState } from '../../core/runtime.ts'
 
 /** How long a forced restart waits for what clients were already told is written. Redis acknowledges before it writes while an fsync is slow. */
 const settleWithinMs = 100
+/**
+ * The same for a file that is being written anew. A replica that copied everything has none of that on disk before, and it may be the
+ * master by now. Of very much data this is the part that a forced restart may lose.
+ */
+const wholeFileWithinMs = 10_000
 
 /** Where a node may listen; while its service port changes, at either. */
 function doorsOf(instance: Instance, node: NodeRecord): readonly Endpoint[] {
@@ -34,7 +40,7 @@ function doorsOf(instance: Instance, node: NodeRecord): readonly Endpoint[] {
 
 export function redisEngine(secrets: RedisSecrets, installed: (runtime: RuntimeName) => Promise<string>): Engine {
   const target = (instance: Instance, node: NodeRecord, state: NodeState): Target =>
-    ({ doors: doorsOf(instance, node), identity: state.identity!, password: secrets.account(instance.id) })
+    ({ doors: doorsOf(instance, node), identity: state.identity!, password: secrets.account(instance.id), speaks: instance.grants[turningTls] === undefined ? instance.spec.tls ? 'tls' : 'plain' : 'both', ...sourced(secrets.source?.(instance)) })
   const ground = (world: World): Ground =>
     ({ ...world, reach: (node, state) => target(world.instance, node, state), password: copierPassword(secrets.account(world.instance.id)) })
   async function flushTargets(world: World, key: string): Promise<FlushTarget[]> {
@@ -79,9 +85,11 @@ export function redisEngine(secrets: RedisSecrets, installed: (runtime: RuntimeN
           await redis.call('SHUTDOWN', 'NOSAVE').catch(() => {})
           return
         }
-        const giveUp = Date.now() + settleWithinMs
-        const settled = (now: Info): boolean => now('aof_enabled') !== '1' || (now('aof_buffer_length') === '0' && now('aof_pending_bio_fsync') === '0')
-        for (let now = info; !settled(now) && Date.now() < giveUp; await sleep(5)) now = readInfo(await redis.info('persistence'))
+        const begun = performance.now()
+        const within = (ms: number): boolean => performance.now() - begun < ms
+        const unsettled = (now: Info): boolean => now('aof_buffer_length') !== '0' || now('aof_pending_bio_fsync') !== '0'
+        const owes = (now: Info): boolean => now('aof_enabled') === '1' && (!isWritten({ info: now }) && within(wholeFileWithinMs) || unsettled(now) && within(settleWithinMs))
+        for (let now = info; owes(now); await sleep(5)) now = readInfo(await redis.info('persistence'))
       }).catch(() => {})
       return true
     },
@@ -116,5 +124,7 @@ export function redisEngine(secrets: RedisSecrets, installed: (runtime: RuntimeN
     async runsOn(version, runtime) { return runnable(version, await installed(runtime)) },
   }
 }
+
+const sourced = (from: string | undefined): Pick<Target, 'from'> => from === undefined ? {} : { from }
 
 async function refuse(): Promise<never> { throw new Error('a probe changes nothing') }

@@ -34,9 +34,10 @@ export function plan(instance: Instance, nodes: readonly NodeRecord[], { action,
       const next = masters.map(successor)
       return { nodes: [...each(masters, (node) => `${handsOver(node)} and becomes a replica`), ...each(replicas, (node) => next.includes(node) ? 'becomes the master, and takes the address of the instance' : 'follows the new master')], gap: handover, risk: noRisk }
     }
-    case 'whitelist': return { nodes: each(nodes, 'lets in everybody who knows the password'), gap: nothing, risk: 'None.' }
+    case 'whitelist': return { nodes: each(nodes, 'lets in those who are listed from then on, or everybody where nobody is; open connections of others are cut'), gap: nothing, risk: 'None: no node is restarted; clients whose addresses are not listed are shut out.' }
     case 'rename': return { nodes: each(nodes, 'writes its append-only file anew, then is told to shut down together with the others, and started'), gap: loading(instance, 'Nobody serves until the servers are back'), risk: diskRisk(instance, false) }
     case 'port': return { nodes: each(nodes, 'listens on the new port, and hangs up on its clients'), gap: { fromMs: 1, toMs: 1000, why: 'Clients are cut and find the instance on its new port.' }, risk: 'None: no node is restarted.' }
+    case 'ssl': return { nodes: each(nodes, instance.spec.tls ? 'speaks plain text from then on, and hangs up on its clients' : 'speaks TLS only from then on, and hangs up on its clients'), gap: { fromMs: 1, toMs: 1000, why: 'Clients are cut and come back in the other way, to the same port.' }, risk: 'None: no node is restarted.' }
     case 'check': return { nodes: each(nodes, 'is asked for its figures'), gap: nothing, risk: 'None.' }
     case 'rescale': return { nodes: each(nodes, 'gets another maxmemory while it serves'), gap: nothing, risk: 'None: what there is fits.' }
     case 'accounts': return { nodes: each(nodes, 'knows the accounts as they will be'), gap: nothing, risk: 'None: no node is restarted; clients of an account that is deleted are cut.' }

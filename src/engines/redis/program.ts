@@ -23,7 +23,7 @@ export function locateRedis(programs: Config['programs']): Locate {
 /** The redis-server to use. Throws one sentence with path and version when there is none or it is too old. */
 export async function findRedis(programs: Config['programs']): Promise<RedisServer> {
   if (programs.redisServer) return inspect(programs.redisServer)
-  // Everything that shows an instance asks, and a PATH has many folders: what was found is only looked for again when it is gone, and asked again when it is another one.
+  // A PATH has many folders: what was found is only looked for again when it is gone, and asked again when it is another one.
   const same = found === undefined ? undefined : known.get(stampOf(found) ?? '')
   if (same) return same
   const folders = [...(process.env['PATH'] ?? '').split(delimiter), join(programs.engineFolder, 'redis')]
@@ -31,6 +31,19 @@ export async function findRedis(programs: Config['programs']): Promise<RedisServ
   found = path
   if (!path) throw new Error('no redis-server was found on PATH: run "npm run engines", or set SLUICE_REDIS_SERVER to its path')
   return inspect(path)
+}
+
+/** Whoever shows an instance asks for it, many times a second: so long it is told without looking again. */
+const toldForMs = 1000
+
+/** Of the redis-server to use; a second old at most. Rejects as findRedis does. */
+export function redisVersion(programs: Config['programs']): () => Promise<string> {
+  let told: { readonly at: number; readonly version: Promise<string> } | undefined
+  return () => {
+    const now = performance.now()
+    if (!told || now - told.at > toldForMs) told = { at: now, version: findRedis(programs).then(({ version }) => version) }
+    return told.version
+  }
 }
 
 let found: string | undefined

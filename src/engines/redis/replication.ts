@@ -11,11 +11,9 @@ export const copierRules = (password: string): readonly string[] => ['on', aclHa
 export const admitting = (password: string): readonly string[] => ['ACL', 'SETUSER', copier, 'reset', ...copierRules(password)]
 
 /** Lines of redis.conf. The password is no part of them: it is granted at run time. */
-export function copying(node: NodeRecord): readonly string[] {
+export function copying(): readonly string[] {
   return [
     `masteruser ${copier}`,
-    // Only an address of its own is one to come from.
-    ...node.listen ? [] : [`bind-source-addr ${node.address}`],
     // The stock 5 s are for more replicas to join one transfer; here one waits for each.
     'repl-diskless-sync yes', 'repl-diskless-sync-delay 0',
   ]

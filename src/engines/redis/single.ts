@@ -12,8 +12,8 @@ export const single: Topology = {
   async probe({ nodes: [node], states: [state], reach }) {
     const target = reach(node!, state!)
     const [{ address, port }] = target.doors as [{ address: string; port: number }]
-    // Cheaper than a client while the server is starting and this is asked every few milliseconds.
-    if (!await listens(address, port)) return { ok: false, reason: `nobody listens on ${address}:${port} yet` }
+    // Cheaper than a client while the server is starting and this is asked every few milliseconds. With TLS it would be noted in the server's log each time.
+    if (target.speaks === 'plain' && !await listens(address, port, target.from)) return { ok: false, reason: `nobody listens on ${address}:${port} yet` }
     try {
       return await withSession(target, async ({ info, refusal }) => {
         if (info('loading') !== '0') return { ok: false, reason: `node 0 is loading its data (${info('loading_loaded_perc') ?? '?'} %)` }

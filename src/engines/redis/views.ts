@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { checkpoint } from '../../core/checkpoint.ts'
 import { all, readInfo, type Info, type Session } from './client.ts'
 import { isLinked, meetAll, type Seen } from './seen.ts'
+import { askListener, listenerIn, type Listens } from './tls.ts'
 import type { NodeHealth } from '../../core/engine.ts'
 import type { Ground } from './topology.ts'
 import { listening, type Endpoint, type NodeRecord, type Spec } from '../../core/instance.ts'
@@ -10,10 +11,12 @@ import { listening, type Endpoint, type NodeRecord, type Spec } from '../../core
 export interface NodeView extends Seen {
   /** Every "address:port" by which it is reached. */
   places: readonly string[]
+  /** The setting with the port that it listens on. */
+  listens: Listens
 }
 
 export async function lookAtAll(ground: Ground): Promise<NodeView[]> {
-  const views = await meetAll(ground, { places: [] as readonly string[] }, async ({ redis }) => ({ places: ground.states.some((state) => state.holds) ? [] : await where(redis) }))
+  const views = await meetAll(ground, { places: [] as readonly string[], listens: 'port' as Listens }, async ({ redis }) => ground.states.some((state) => state.holds) ? {} : await where(redis))
   // Where endpoints lead is not the server's to say, and also true of one that is silent.
   for (const view of views) if (view.state.holds) view.places = [ownPlace(view.node), ...view.state.holds.map((name) => placeOf(ground.instance.endpoints[name]!))]
   return views
@@ -62,13 +65,13 @@ export const descendsFrom = (view: NodeView, replid: string | undefined): boolea
 export function holds(view: NodeView, endpoint: Endpoint): boolean { return view.places.includes(placeOf(endpoint)) }
 
 /** The command that makes a node listen on its own address and on this one; on a shared host, on this port instead of its own. */
-export function take({ node }: NodeView, endpoint: Endpoint): readonly (string | number)[] {
-  return sharesHost(node, endpoint) ? ['CONFIG', 'SET', 'port', endpoint.port] : ['CONFIG', 'SET', 'bind', `${node.address} ${endpoint.address}`]
+export function take({ node, listens }: NodeView, endpoint: Endpoint): readonly (string | number)[] {
+  return sharesHost(node, endpoint) ? ['CONFIG', 'SET', listens, endpoint.port] : ['CONFIG', 'SET', 'bind', `${node.address} ${endpoint.address}`]
 }
 
 /** The command that makes it listen on its own address alone. */
-export function leave({ node }: NodeView, endpoint: Endpoint): readonly (string | number)[] {
-  return sharesHost(node, endpoint) ? ['CONFIG', 'SET', 'port', node.ports['service']!] : ['CONFIG', 'SET', 'bind', node.address]
+export function leave({ node, listens }: NodeView, endpoint: Endpoint): readonly (string | number)[] {
+  return sharesHost(node, endpoint) ? ['CONFIG', 'SET', listens, node.ports['service']!] : ['CONFIG', 'SET', 'bind', node.address]
 }
 
 /** Forked a moment ago, a child needs a millisecond to let go; on a busy machine more. */
@@ -104,11 +107,12 @@ export async function move(view: NodeView, command: readonly (string | number)[]
 }
 
 /** Asks again where it listens. */
-export async function whereIs(view: NodeView): Promise<void> { view.places = await where(view.session!.redis) }
+export async function whereIs(view: NodeView): Promise<void> { Object.assign(view, await where(view.session!.redis)) }
 
-async function where(redis: Session['redis']): Promise<string[]> {
-  const [bind, port] = await all(redis, [['CONFIG', 'GET', 'bind'], ['CONFIG', 'GET', 'port']]) as [string[], string[]]
-  return bind[1]!.split(' ').map((address) => `${address}:${port[1]}`)
+async function where(redis: Session['redis']): Promise<Pick<NodeView, 'places' | 'listens'>> {
+  const [bind, ...ports] = await all(redis, [['CONFIG', 'GET', 'bind'], ...askListener]) as string[][]
+  const { listens, port } = listenerIn(ports)
+  return { places: bind![1]!.split(' ').map((address) => `${address}:${port}`), listens }
 }
 
 /** Where replicas find the master: its own address, or on a shared host the instance's, for its own port it has left. */

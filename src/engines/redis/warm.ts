@@ -88,7 +88,13 @@ export async function appendAgain(ground: Ground, views: readonly NodeView[]): P
 }
 
 /** Whether all that the node has is in its append-only file. Only a whole look says so. */
-export const isWritten = ({ info }: NodeView): boolean => info('aof_rewrite_in_progress') === '0' && info('aof_rewrite_scheduled') === '0'
+export const isWritten = ({ info }: Pick<NodeView, 'info'>): boolean => info('aof_rewrite_in_progress') === '0' && info('aof_rewrite_scheduled') === '0'
+
+/** Of whom what it copied is not on disk yet, as a sentence; null: of nobody. Killed then, be it as the master that it may be by now, it would come back without. */
+export function stillWriting(views: readonly Pick<NodeView, 'info' | 'node'>[]): string | null {
+  const view = views.find((one) => !isWritten(one))
+  return view ? `node ${view.node.ordinal} is writing what it copied to its append-only file` : null
+}
 
 /** The grants without those of nodes whose append-only files have everything again; their dumps go first, so that none lies about. */
 export async function cool(ground: Ground, views: readonly NodeView[], grants: Grants): Promise<Grants> {

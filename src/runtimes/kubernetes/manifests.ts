@@ -1,6 +1,7 @@
 /** What stands for an instance and its nodes in a cluster. Pure. */
 import { createHash } from 'node:crypto'
-import { listening, type EngineName, type Instance, type NodeRecord } from '../../core/instance.ts'
+import { leftPorts, listening, type EngineName, type Instance, type NodeRecord } from '../../core/instance.ts'
+import { addressOf, rangesOf } from '../../core/sources.ts'
 import type { Container, NodeSpec } from '../../core/runtime.ts'
 import type { KubernetesConfig } from '../../config-kubernetes.ts'
 import type { Manifest } from './client.ts'
@@ -10,13 +11,22 @@ export const ours = { 'app.kubernetes.io/managed-by': 'sluice' } as const
 export const nodeLabel = 'sluice/node'
 export const generationLabel = 'sluice/generation'
 export const endpointLabel = 'sluice/endpoint'
+/** Of a namespace that is made for a project. */
+export const projectLabel = 'sluice/project'
+export const projectNameLabel = 'sluice/project-name'
 /** What it was made as, so that a change by somebody else shows. */
 export const madeAs = 'sluice/made-as'
 /** No node has this name: a selector that names it selects nobody. */
 export const nobody = 'nobody'
 
 /** The folder of a node in its container. */
-export const home = '/sluice'
+const home = '/sluice'
+/** What lasts: the volume's part that is the server's. */
+const lasting = 'data'
+
+/** Where in a container a path of a node's folder is that lasts: folders besides `data` are inside of it, so that who runs already reaches them. */
+export function inVolume(path: string): string { return `${home}/${isUsual(path) ? path : `${lasting}/${path}`}` }
+function isUsual(path: string): boolean { return path === lasting || path.startsWith(`${lasting}/`) }
 
 export const ofInstance = (instanceId: string) => ({ ...ours, 'app.kubernetes.io/instance': instanceId })
 const labels = (engine: EngineName, instanceId: string, component: string) => ({ 'app.kubernetes.io/name': engine, ...ofInstance(instanceId), 'app.kubernetes.io/component': component })
@@ -42,7 +52,10 @@ export function nodeService(instance: Instance, node: NodeRecord, by: Owner, { e
     spec: {
       type: exposure, selector: { [nodeLabel]: node.id }, publishNotReadyAddresses: true,
       ...exposure === 'ClusterIP' && node.address !== '' ? { clusterIP: node.address } : {},
-      ports: Object.entries(ports).map(([name, port]) => ({ name, port, targetPort: name, protocol: 'TCP', ...exposure === 'NodePort' && node.address !== '' ? { nodePort: node.ports[name] } : {} })),
+      ports: [
+        ...Object.entries(ports).map(([name, port]) => ({ name, port: exposure === 'NodePort' ? port : node.ports[name]!, targetPort: name, protocol: 'TCP', ...exposure === 'NodePort' && node.address !== '' ? { nodePort: node.ports[name] } : {} })),
+        ...left(instance, node.ports['service']),
+      ],
     },
   })
 }
@@ -55,11 +68,20 @@ export function endpointService(instance: Instance, endpoint: string, holder: st
     spec: {
       type: exposure, publishNotReadyAddresses: true,
       ...exposure === 'ClusterIP' && address !== '' ? { clusterIP: address } : {},
-      ports: [{ name: 'service', port: instance.spec.port ?? standardPort(instance, port), targetPort: 'service', protocol: 'TCP', ...exposure === 'NodePort' && address !== '' ? { nodePort: port } : {} }],
+      ports: [
+        { name: 'service', port: exposure === 'NodePort' || address === '' ? instance.spec.port ?? standardPort(instance, port) : port, targetPort: 'service', protocol: 'TCP', ...exposure === 'NodePort' && address !== '' ? { nodePort: port } : {} },
+        ...left(instance, port),
+      ],
     },
   })
   // Whom it leads to is not part of what it was made as.
   return { ...rest, spec: { ...spec, selector: { [nodeLabel]: holder ?? nobody } } }
+}
+
+/** While the service port changes, who comes by the other one is let in as well. */
+function left({ grants }: Instance, port: number | undefined): object[] {
+  const others = grants[leftPorts]?.split(' ').map(Number).filter((one) => one !== port) ?? []
+  return others.map((one) => ({ name: `left-${one}`, port: one, targetPort: 'service', protocol: 'TCP' }))
 }
 
 /** With ports of machines, the endpoint's own number is one of those. */
@@ -81,6 +103,27 @@ export function disruptionBudget(instance: Instance, by: Owner): Manifest & { re
   })
 }
 
+export const screenName = (engine: EngineName, instanceId: string): string => `${engine}-${instanceId}-whitelist`
+
+/** Lets the instance's own pods in, the control planes, and who is listed; `controlPlanes`: addresses, ranges, and `pods` for those of the chart. */
+export function networkPolicy(instance: Instance, by: Owner, controlPlanes: readonly string[]): Manifest & { readonly kind: 'NetworkPolicy' } {
+  // The first address of a range, as the API server wants it.
+  const range = (source: string): object => ({ ipBlock: { cidr: `${addressOf(rangesOf([source])[0]![0])}/${source.split('/')[1] ?? 32}` } })
+  return made({
+    kind: 'NetworkPolicy', metadata: { name: screenName(instance.engine, instance.id), labels: labels(instance.engine, instance.id, 'whitelist'), ownerReferences: owned(by) },
+    spec: {
+      podSelector: { matchLabels: { ...ofInstance(instance.id), 'app.kubernetes.io/component': 'node' } }, policyTypes: ['Ingress'],
+      // The client's own name for `from`; by that one it would send a rule that lets everybody in.
+      ingress: [{ _from: [
+        { podSelector: { matchLabels: ofInstance(instance.id) } },
+        // In whatever namespace they are; who may label pods there could connect as well.
+        ...controlPlanes.map((one) => one === 'pods' ? { namespaceSelector: {}, podSelector: { matchLabels: { 'app.kubernetes.io/name': 'sluice' } } } : range(one)),
+        ...(instance.spec.sources ?? []).map(range),
+      ] }],
+    },
+  })
+}
+
 const key = (path: string): string => path.replaceAll('/', '_')
 
 /** The node's files, those with secrets in a Secret. */
@@ -96,8 +139,8 @@ export function files(spec: NodeSpec, { secret }: Container, by: Owner): Manifes
 export function statefulSet(spec: NodeSpec, container: Container, by: Owner, config: KubernetesConfig): Manifest & { readonly kind: 'StatefulSet' } {
   const name = nodeName(spec.software.name, spec.id)
   const marks = { ...labels(spec.software.name, spec.instanceId, 'node'), [nodeLabel]: spec.id }
-  return made({
-    kind: 'StatefulSet', metadata: { name, labels: { ...marks, [generationLabel]: String(spec.generation) }, ownerReferences: owned(by) },
+  const { spec: asked, ...rest } = made({
+    kind: 'StatefulSet' as const, metadata: { name, labels: { ...marks, [generationLabel]: String(spec.generation) }, ownerReferences: owned(by) },
     spec: {
       replicas: 1, serviceName: name, podManagementPolicy: 'Parallel',
       // Which pod is replaced when is decided here: a changed template alone restarts nothing.
@@ -106,12 +149,14 @@ export function statefulSet(spec: NodeSpec, container: Container, by: Owner, con
       persistentVolumeClaimRetentionPolicy: { whenDeleted: 'Retain', whenScaled: 'Retain' },
       selector: { matchLabels: { [nodeLabel]: spec.id } },
       template: { metadata: { labels: { ...marks, [generationLabel]: String(spec.generation) } }, spec: podSpec(spec, container, name, config) },
-      volumeClaimTemplates: [{
-        apiVersion: 'v1', kind: 'PersistentVolumeClaim', metadata: { name: 'data', labels: marks },
-        spec: { accessModes: ['ReadWriteOnce'], ...config.storageClass === null ? {} : { storageClassName: config.storageClass }, resources: { requests: { storage: String(container.storageBytes) } } },
-      }],
     },
   })
+  // What a volume is ordered as nobody can change, and it is not what its successors are ordered as.
+  const volumeClaimTemplates = [{
+    apiVersion: 'v1', kind: 'PersistentVolumeClaim', metadata: { name: 'data', labels: marks },
+    spec: { accessModes: ['ReadWriteOnce'], ...config.storageClass === null ? {} : { storageClassName: config.storageClass }, resources: { requests: { storage: String(container.storageBytes) } } },
+  }]
+  return { ...rest, spec: { ...asked, volumeClaimTemplates } }
 }
 
 function podSpec(spec: NodeSpec, container: Container, name: string, config: KubernetesConfig): object {
@@ -140,7 +185,8 @@ function podSpec(spec: NodeSpec, container: Container, name: string, config: Kub
       terminationMessagePolicy: 'FallbackToLogsOnError',
       volumeMounts: [
         // A volume may have a folder of its file system at its top, which is none of the server's.
-        { name: 'data', mountPath: `${home}/data`, subPath: 'data' },
+        { name: 'data', mountPath: `${home}/${lasting}`, subPath: lasting },
+        ...(spec.folders ?? []).filter((folder) => !isUsual(folder)).map((folder) => ({ name: 'data', mountPath: `${home}/${folder}`, subPath: `${lasting}/${folder}` })),
         ...Object.keys(spec.files).map((path) => ({ name: 'files', mountPath: `${home}/${path}`, subPath: key(path), readOnly: true })),
         { name: 'tmp', mountPath: '/tmp' },
       ],

@@ -1,16 +1,21 @@
 /** What stands for an instance besides its pods: the addresses of its nodes and its own, and what belongs to all of them. */
+import { away } from '../../core/away.ts'
 import { checkpoint } from '../../core/checkpoint.ts'
 import { listening, type Endpoint, type Instance, type NodeRecord } from '../../core/instance.ts'
-import { connectionName, connectionSecret, disruptionBudget, endpointName, endpointService, isAsMade, nodeLabel, nodeName, nodeService, ofInstance, owner, ownerName, type Owner } from './manifests.ts'
+import { connectionName, connectionSecret, disruptionBudget, endpointName, endpointService, isAsMade, nodeLabel, nodeName, nodeService, ofInstance, owner, ownerName, screenName, type Owner } from './manifests.ts'
+import { screen } from './screen.ts'
 import type { V1Service } from '@kubernetes/client-node'
 import type { Provision } from '../../core/runtime.ts'
 import type { Ground } from './index.ts'
 
-export async function provide({ cluster, config }: Ground, instance: Instance, nodes: readonly NodeRecord[]): Promise<Provision> {
+export async function provide({ cluster, config, space }: Ground, instance: Instance, nodes: readonly NodeRecord[]): Promise<Provision> {
   // Who may not see namespaces was given one.
-  const exists = await cluster.read('Namespace', cluster.namespace).catch((error: { code?: number }) => { if (error.code === 403) return true; throw error })
-  if (!exists) await cluster.put({ kind: 'Namespace', metadata: { name: cluster.namespace } })
+  const there = await cluster.read('Namespace', cluster.namespace).catch((error: { code?: number }) => { if (error.code === 403) return undefined; throw error })
+  if (there?.metadata?.deletionTimestamp) throw away(`the namespace ${cluster.namespace} is being deleted`, null)
+  if (there === null) await cluster.put(space)
   const by = ownerIn(await cluster.put(owner(instance.engine, instance.id)))
+  // Before a pod can be reached.
+  await screen({ cluster, config }, instance, by)
   const machine = config.exposure === 'NodePort' ? await machineAddress({ cluster, config }) : null
   const reached = (service: V1Service): string => machine ?? (config.exposure === 'LoadBalancer' ? balanced(service) : service.spec!.clusterIP!)
   const portsOf = (service: V1Service): Record<string, number> => Object.fromEntries(service.spec!.ports!.map((port) => [port.name!, machine ? port.nodePort! : port.port]))
@@ -45,16 +50,18 @@ export async function publish({ cluster }: Ground, instance: Instance, connectio
 }
 
 /** Asks only when something happened since it was asked last. */
-export async function drifted({ cluster, attention }: Ground, instance: Instance, nodes: readonly NodeRecord[]): Promise<string | null> {
+export async function drifted({ cluster, attention, config }: Ground, instance: Instance, nodes: readonly NodeRecord[]): Promise<string | null> {
   if (!attention.stirred(instance.id)) return null
   attention.looked(instance.id, 'objects')
-  const kinds = ['Service', 'StatefulSet', 'Secret', 'ConfigMap'] as const
+  const listed = Boolean(instance.spec.sources && config.networkPolicies)
+  const kinds = ['Service', 'StatefulSet', 'Secret', 'ConfigMap', ...listed ? ['NetworkPolicy'] as const : []] as const
   const found = new Map(await Promise.all(kinds.map(async (kind) => [kind, new Map((await cluster.list(kind, ofInstance(instance.id))).map((object) => [object.metadata!.name!, object]))] as const)))
   const settingsOf = (name: string): 'Secret' | 'ConfigMap' => found.get('Secret')!.has(name) ? 'Secret' : 'ConfigMap'
   const wanted = [
     ['ConfigMap', ownerName(instance.engine, instance.id)] as const, ['Secret', connectionName(instance.engine, instance.id)] as const,
     ...nodes.map((node) => nodeName(instance.engine, node.id)).flatMap((name) => [['Service', name], ['StatefulSet', name], [settingsOf(name), name]] as const),
     ...Object.keys(instance.endpoints).map((name) => ['Service', endpointName(instance.engine, instance.id, name)] as const),
+    ...listed ? [['NetworkPolicy', screenName(instance.engine, instance.id)] as const] : [],
   ]
   const said = wanted.flatMap(([kind, name]) => {
     const object = found.get(kind)!.get(name)

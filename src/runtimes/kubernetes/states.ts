@@ -1,6 +1,6 @@
 /** What a node is, by its pod as the API server has it. Pure. */
 import { generationLabel } from './manifests.ts'
-import type { V1ContainerStatus, V1Pod } from '@kubernetes/client-node'
+import type { V1ContainerStatus, V1Pod, V1PodSpec } from '@kubernetes/client-node'
 import type { NodeState } from '../../core/runtime.ts'
 
 const engineOf = (pod: V1Pod): V1ContainerStatus | undefined => pod.status?.containerStatuses?.find(({ name }) => name === 'engine')
@@ -33,6 +33,18 @@ export function refusal(pod: V1Pod): string | null {
   const waiting = engineOf(pod)?.state?.waiting
   return waiting && final.includes(waiting.reason ?? '') ? `${waiting.reason}: ${waiting.message ?? 'no message'}` : null
 }
+
+const units: Readonly<Record<string, number>> = { '': 1, k: 1e3, M: 1e6, G: 1e9, T: 1e12, Ki: 2 ** 10, Mi: 2 ** 20, Gi: 2 ** 30, Ti: 2 ** 40 }
+/** Bytes, as Kubernetes writes them: "600Mi". Null for what is not there, or in no such form. */
+export function bytesOf(quantity: string | undefined): number | null {
+  const [, number, unit] = /^(\d+(?:\.\d+)?)([A-Za-z]*)$/.exec(quantity ?? '') ?? []
+  return number === undefined || units[unit!] === undefined ? null : Number(number) * units[unit!]!
+}
+
+/** What its server may use at most, by what was wanted. Bytes. */
+export function memoryLimit(spec: V1PodSpec | undefined): number | null { return bytesOf(spec?.containers.find(({ name }) => name === 'engine')?.resources?.limits?.['memory']) }
+/** The same by what its machine does. */
+export function memoryGiven(pod: V1Pod | undefined): number | null { return pod ? bytesOf(engineOf(pod)?.resources?.limits?.['memory']) : null }
 
 /** What it waits for, in Kubernetes' own words. */
 export function hindrance(pod: V1Pod): string | null {

@@ -1,6 +1,6 @@
 /** Hears of changes, so that nobody has to look for them: which instance something happened to, and which node. */
 import { nodeLabel, ours } from './manifests.ts'
-import type { Cluster, Kind } from './client.ts'
+import type { Connection, Kind } from './client.ts'
 
 export interface Attention {
   /** Nothing was heard of the instance since `looked`, and everything would have been. */
@@ -21,12 +21,14 @@ const objects: readonly Kind[] = ['Service', 'StatefulSet', 'Secret', 'ConfigMap
 /** What no event told of, for whatever reason, is found at the latest then. */
 const trustForMs = 60_000
 
-export function watchCluster(cluster: Cluster, changed: () => void): Attention {
-  const silent = new Set<Kind>([...pods, ...objects])
+/** `namespace` null: in all of them. `more`: kinds of objects besides those that every instance has. */
+export function watchCluster(connection: Connection, namespace: string | null, more: readonly Kind[], changed: () => void): Attention {
+  const kinds = [...pods, ...objects, ...more]
+  const silent = new Set<Kind>(kinds)
   /** When an instance was looked at without anything having happened since, by what was looked at. */
   const calm = { pods: new Map<string, number>(), objects: new Map<string, number>() }
   const waiting = new Map<string, Set<() => void>>()
-  const stops = [...pods, ...objects].map((kind) => cluster.watch(kind, ours, ({ metadata }) => {
+  const stops = kinds.map((kind) => connection.watch(namespace, kind, ours, ({ metadata }) => {
     const instance = metadata?.labels?.['app.kubernetes.io/instance']
     if (instance) calm[pods.includes(kind) ? 'pods' : 'objects'].delete(instance)
     for (const wake of waiting.get(metadata?.labels?.[nodeLabel] ?? '') ?? []) wake()

@@ -69,7 +69,8 @@ function send(target: number, signal: NodeJS.Signals): boolean {
 function look(pid: number): string | null {
   if (platform() === 'linux') {
     try {
-      const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
+      // As UTF-8, which Node reads in one call: this is looked at more often than anything else.
+      const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
       const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
       // The first thread of a Java may be gone while others still hold its files and ports.
       if (fields[0] === 'X' || (fields[0] === 'Z' && readdirSync(`/proc/${pid}/task`).length <= 1)) return null

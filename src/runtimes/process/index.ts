@@ -11,6 +11,7 @@ import { checkpoint } from '../../core/checkpoint.ts'
 import { fence } from '../../core/fence.ts'
 import { calmChildren, isAlive, killHolder, lockHolders, readPidFile, residentBytes, signalGroup, signalProcess, type PidFile } from './identity.ts'
 import { spawner, type Guard } from './spawner.ts'
+import { screen } from './screen.ts'
 import { withHint } from './hints.ts'
 import { lastLines, read, rotate } from './log.ts'
 import type { Locate, NodeReport, NodeSpec, NodeState, Runtime } from '../../core/runtime.ts'
@@ -29,11 +30,15 @@ const killedWithinMs = 10_000
 /** A launcher needs some 2 ms; a machine that swaps may need much more. */
 const launchedWithinMs = 10_000
 
-export function processRuntime(root: string, locate: Locate, guard?: Guard): ProcessRuntime {
+/** `host`: the id of this home's host, by which its rules are told from those of others. */
+export function processRuntime(root: string, locate: Locate, guard?: Guard, host = root): ProcessRuntime {
   const spawning = spawner(guard)
+  const screening = screen(dirname(root), host)
   /** Processes that were started here and not told to end. */
   const ours = new Set<number>()
   const exits = new Map<string, { pid: number; code: number | null }>()
+  /** The processes that were found when an instance was inspected last. */
+  const seen = new Map<string, readonly (number | null)[]>()
   const listeners: ((nodeId: string) => void)[] = []
   const folder = (nodeId: string): string => join(root, nodeId)
   const present = (nodeId: string): PidFile | null => readPidFile(join(folder(nodeId), 'pid'))
@@ -75,6 +80,10 @@ export function processRuntime(root: string, locate: Locate, guard?: Guard): Pro
     for (const pid of lockHolders(join(folder(nodeId), 'lock'))) killHolder(pid)
   }
 
+  function writeFiles({ id, files }: NodeSpec): void {
+    for (const [path, text] of Object.entries(files)) if (contents(join(folder(id), path)) !== text) writeWhole(join(folder(id), path), text)
+  }
+
   async function launch(spec: NodeSpec): Promise<void> {
     const directory = folder(spec.id)
     const program = await locate(spec.software, spec)
@@ -82,7 +91,7 @@ export function processRuntime(root: string, locate: Locate, guard?: Guard): Pro
     const firstStart = !existsSync(join(directory, 'pid'))
     for (const path of ['data', ...spec.folders ?? []]) mkdirSync(join(directory, path), { recursive: true, mode: 0o700 })
     if (firstStart) for (const [path, source] of Object.entries(program.seed ?? {})) writeWhole(join(directory, path), readFileSync(source))
-    for (const [path, text] of Object.entries(spec.files)) if (contents(join(directory, path)) !== text) writeWhole(join(directory, path), text)
+    writeFiles(spec)
     if (spec.guarded && !existsSync(join(directory, 'guarded'))) writeWhole(join(directory, 'guarded'), '')
     want(spec.id, String(spec.generation))
     checkpoint('runtime.prepared')
@@ -138,7 +147,23 @@ export function processRuntime(root: string, locate: Locate, guard?: Guard): Pro
       }
       await launch(spec)
     },
-    async inspect(_instanceId, nodeIds) { return nodeIds.map(stateOf) },
+unscreened: screening.unable,
+    async provide(instance, nodes) {
+      await screening.put(instance, nodes)
+      return { nodes, endpoints: instance.endpoints }
+    },
+    drift: screening.drift,
+    async renew(spec) {
+      fence()
+      writeFiles(spec)
+    },
+    async inspect(instanceId, nodeIds) {
+      const states = nodeIds.map(stateOf)
+      seen.set(instanceId, states.map((state) => state.phase === 'running' ? state.identity!.pid : null))
+      return states
+    },
+    // The end of what was started here is told; what an earlier control plane has started must be looked at, and so must rules.
+    quiet: ({ id, spec }) => !spec.sources && (seen.get(id)?.every((pid) => pid !== null && ours.has(pid)) ?? false),
     async kill(_nodeId, identity) { await end({ ...identity, generation: 0 }, 0, ours) },
     giveWay(_nodeId, identity) { calmChildren(identity) },
     async discard(nodeId, path) {
@@ -164,6 +189,7 @@ export function processRuntime(root: string, locate: Locate, guard?: Guard): Pro
     },
     async remove(instanceId, nodeIds, { all }) {
       const ids = new Set([...nodeIds, ...all ? readdirSync(root).filter((name) => name.startsWith(instanceId)) : []])
+      seen.delete(instanceId)
       await Promise.all([...ids].filter((id) => existsSync(folder(id))).map(async (id) => {
         want(id, 'removed')
         checkpoint('runtime.unwanted')
@@ -175,6 +201,8 @@ export function processRuntime(root: string, locate: Locate, guard?: Guard): Pro
         exits.delete(id)
         checkpoint('runtime.removed')
       }))
+      // Nobody is there any more to be kept away from.
+      if (all) await screening.take(instanceId)
     },
     async report(_instanceId, nodeId): Promise<NodeReport> {
       const state = stateOf(nodeId)
