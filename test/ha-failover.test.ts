@@ -4,7 +4,7 @@ import { existsSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import type { Redis } from 'ioredis'
-import { client, makeServer, nodePid, password, root, until, type Server } from './support/server.ts'
+import { client, makeServer, nodePid, password, root, until, written, type Server } from './support/server.ts'
 
 let server: Server
 let crash: string
@@ -52,6 +52,7 @@ test('a new master that has served alone comes back itself: who was master befor
   await server.ended()
   rmSync(crash)
   await fill(redis, 'late')
+  await written(redis)
   const pid = nodePid(server.home, id, replica)
   process.kill(pid, 'SIGKILL')
   await server.start()
@@ -60,7 +61,8 @@ test('a new master that has served alone comes back itself: who was master befor
   assert.equal(await redis.dbsize(), 50)
 }))
 
-test('a replica that copied everything and became master before that was in its file is restarted by force: nothing is lost', () => withPair('unwritten', async ({ id, redis, nodes, master, replica }) => {
+/** The replica copies everything, is made master while its append-only file is being written for two seconds, and answers its process. */
+async function madeMasterUnwritten({ id, redis, nodes, master, replica }: Pair): Promise<number> {
   const next = nodes[replica]!
   await next.config('SET', 'rdb-key-save-delay', 30_000)
   await fill(redis, 'early')
@@ -78,10 +80,22 @@ test('a replica that copied everything and became master before that was in its 
   // By the address: of the node itself, connections from before are not closed as long as a child has them, too.
   await until('it to be master', async () => (await redis.info('server')).includes(`process_id:${pid}`))
   assert.match(await redis.info('persistence'), /aof_rewrite_in_progress:1/)
+  return pid
+}
+
+test('a replica that copied everything and became master before that was in its file is restarted by force: nothing is lost', () => withPair('unwritten', async (pair) => {
+  const { id, redis, replica } = pair
+  const pid = await madeMasterUnwritten(pair)
   assert.equal((await server.dcs('PUT', '/instances/status', { action: 'restart', instances: [id] })).status, 200)
   await quiet(id)
   assert.equal(nodePid(server.home, id, replica) !== pid, true)
   assert.equal(await redis.dbsize(), 101)
+}))
+
+test('a recovery is not done before the new master has everything in its file', () => withPair('unfinished', async (pair) => {
+  await madeMasterUnwritten(pair)
+  await quiet(pair.id)
+  assert.match(await pair.redis.info('persistence'), /aof_rewrite_in_progress:0/)
 }))
 
 test('the password by which a replica copies opens nothing else', () => withPair('copies', async ({ nodes, replica }) => {

@@ -53,6 +53,30 @@ test('every replica of a pair of three can be chosen; data and address stay', as
   refused(await switchOver(id, { ...one, group_id: randomUUID() }), 400, 'DCS.4062')
 })
 
+test('a master that saves its data hands its role over when it is done: its child has the connections that would be cut, and answers nobody', async () => {
+  const id = trio.instance_id
+  const redis = client(trio)
+  const pid = Number(/process_id:(\d+)/.exec(await redis.info('server'))![1])
+  const old = (await clusterNodes(server, id)).find((node) => node.pid === pid)!
+  const itself = client({ ip: old.address, port: old.port })
+  for (let n = 0; n < 100; n += 1) await redis.set(`slow${n}`, n)
+  await itself.config('SET', 'rdb-key-save-delay', 15_000)
+  await itself.bgsave()
+  const { json } = await switchOver(id, (await nodes(id)).find((node) => node.node_type === 'slave'))
+  const reasons = new Set<string>()
+  await until('it to be a replica', async () => {
+    const info = await itself.info()
+    const [{ progress }] = (await server.call('console', 'GET', `/v1/operations?instance=${id}&limit=1`)).json.operations
+    if (progress) reasons.add(progress)
+    assert.ok(info.includes('role:master') || info.includes('rdb_bgsave_in_progress:0'), 'it handed over while a child of it was writing')
+    return info.includes('role:slave')
+  })
+  assert.match([...reasons].join(), /is writing its data to disk; it hands over afterwards/)
+  assert.match(await itself.info('persistence'), /rdb_last_bgsave_status:ok/)
+  assert.equal((await ended(json.job_id)).status, 'SUCCESS')
+  for (const one of [redis, itself]) one.disconnect()
+})
+
 test('a replica of one shard takes its slots over while clients write, and the other shards keep their masters', async () => {
   const before = await nodes(ring)
   const chosen = before.find((node) => node.node_type === 'slave' && node.group_name === 'group-1')

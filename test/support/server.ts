@@ -176,6 +176,11 @@ export function client(instance: { ip: string; port: number }, secret = password
   return redis
 }
 
+/** Resolves when SIGKILL takes nothing of what this server acknowledged: while an fsync takes its time Redis keeps back for up to two seconds what it writes to its append-only file. */
+export async function written(redis: Pick<Redis, 'info'>): Promise<void> {
+  await until('what was acknowledged to be written', async () => (await redis.info('persistence')).includes('aof_buffer_length:0\r'))
+}
+
 /** Processes that work in this folder: servers, launchers, control planes. */
 export function processesUnder(folder: string): number[] {
   return readdirSync('/proc').filter((name) => /^\d+$/.test(name)).filter((pid) => {

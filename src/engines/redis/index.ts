@@ -15,6 +15,7 @@ import { maxmemoryOf, parametersOf } from './parameters.ts'
 import { plan } from './plan.ts'
 import { prefer, rolesOf } from './roles.ts'
 import { runnable } from './versions.ts'
+import { appends } from './views.ts'
 import { isWritten } from './warm.ts'
 import { topologyOf, type Ground } from './topology.ts'
 import type { Engine, World } from '../../core/engine.ts'
@@ -90,6 +91,8 @@ export function redisEngine(secrets: RedisSecrets, installed: (runtime: RuntimeN
         const unsettled = (now: Info): boolean => now('aof_buffer_length') !== '0' || now('aof_pending_bio_fsync') !== '0'
         const owes = (now: Info): boolean => now('aof_enabled') === '1' && (!isWritten({ info: now }) && within(wholeFileWithinMs) || unsettled(now) && within(settleWithinMs))
         for (let now = info; owes(now); await sleep(5)) now = readInfo(await redis.info('persistence'))
+        // Between here and its end it would acknowledge again what it keeps back while an fsync is slow; so it writes all of that now, and what comes before it answers.
+        if (appends(instance.spec) && instance.spec.parameters['appendfsync'] !== 'always') await redis.config('SET', 'appendfsync', 'no')
       }).catch(() => {})
       return true
     },
