@@ -4,7 +4,8 @@
  * MIGRATE would delete a key at its source as soon as the target's master has it, maybe before the target's replica has;
  * and with a copy at the target a client that deletes the key at the source would be sent to that copy. So:
  * 1. Copies go to the target, which shows them to nobody while it imports; the source serves as ever, and has the last word.
- * 2. The source holds writes, what changed since is copied again, and the target's replicas confirm that they have all of it.
+ * 2. The source holds writes, what changed since is copied again, the target's replicas confirm that they have all of it, and
+ *    its append-only file has it, too: the only copy from here on must not be one that Redis keeps back while its disk is slow.
  * 3. One script at the source, which refuses if anything was written there meanwhile, deletes the keys, sends clients on to
  *    the target, and leaves a mark, all in one transaction of its stream: a successor has all of that or nothing.
  * 4. The target takes the slots. Only when every node has heard of it the mark goes.
@@ -39,7 +40,7 @@ const mostKeys = 2 ** 31 - 1
 const redisOf = ({ session }: ClusterView): Redis => session!.redis
 const span = ({ me }: ClusterView): number[] => me!.slots.flatMap(([first, last]) => Array.from({ length: last - first + 1 }, (_, n) => first + n))
 
-/** Moves slots with all of their keys; answers for how many ms writes were held. `add`: what only the target has stays there. */
+/** Moves slots with all of their keys; answers for how many ms writes were held because of their number. `add`: what only the target has stays there. */
 export async function moveSlots(heads: readonly Head[], slots: readonly number[], from: Head, to: Head, add = false): Promise<number> {
   const [source, target] = [redisOf(from.view), redisOf(to.view)]
   const sent: Sent = new Map()
@@ -48,12 +49,15 @@ export async function moveSlots(heads: readonly Head[], slots: readonly number[]
   await copy(slots, source, target, sent, add)
   checkpoint('engine.copied')
   const since = performance.now()
+  let held: number
   try {
     const [, info] = await all(source, [['CLIENT', 'PAUSE', pauseMs, 'WRITE'], ['INFO']]) as [string, string]
     checkpoint('engine.held')
     await copy(slots, source, target, sent, add, true)
     // Of a replica that is level, the socket is empty: what the script writes to it survives the death of its master.
     await Promise.all([confirmed(to), level(from, Number(readInfo(info)('master_repl_offset')))])
+    held = performance.now() - since
+    await written(to)
     checkpoint('engine.confirmed')
     const changes = readInfo(info)('rdb_changes_since_last_save')!
     // Together: whoever waited for the end of the pause comes after the script, or the script sees what it wrote.
@@ -63,7 +67,6 @@ export async function moveSlots(heads: readonly Head[], slots: readonly number[]
     await all(source, [['CLIENT', 'UNPAUSE']])
     throw error
   }
-  const held = performance.now() - since
   checkpoint('engine.given')
   await take(heads, slots, from, to)
   return held
@@ -199,6 +202,16 @@ async function each(redis: Redis, commands: readonly (readonly (string | number 
 async function confirmed({ shard, view, members }: Head): Promise<void> {
   const replicas = members.length - 1
   if (replicas > 0 && await redisOf(view).wait(replicas, confirmWithinMs) < replicas) throw new Error(`not every replica of shard ${shard} confirmed within ${confirmWithinMs} ms`)
+}
+
+/** SIGKILL would take nothing of what was copied there. */
+async function written({ shard, view }: Head): Promise<void> {
+  const giveUp = performance.now() + confirmWithinMs
+  for (;; await sleep(2)) {
+    const info = readInfo(await redisOf(view).info('persistence'))
+    if (info('aof_enabled') !== '1' || info('aof_buffer_length') === '0') return
+    if (performance.now() > giveUp) throw new Error(`the disk of shard ${shard} took longer than ${confirmWithinMs} ms`)
+  }
 }
 
 /** The replicas have the stream up to here; WAIT asks them nothing while its master holds writes. */

@@ -5,7 +5,7 @@
 import { checkpoint } from '../../core/checkpoint.ts'
 import { all } from './client.ts'
 import { claim, givenBy, keysOf, moveSlots, ownedOf, setSlots, take, type Head } from './cluster-move.ts'
-import { headOf, isOwner, ownerOf, placeOf, readPeers, slotCount, type ClusterView } from './cluster-views.ts'
+import { headOf, ownerOf, placeOf, readPeers, slotCount, type ClusterView } from './cluster-views.ts'
 import type { Ground } from './topology.ts'
 
 export type Shards = readonly (readonly [shard: number, members: readonly ClusterView[]])[]
@@ -171,11 +171,13 @@ export async function claimGiven(shards: Shards, promoted: readonly ClusterView[
   const heads = (await Promise.all(shards.map(async ([shard, members]): Promise<Head[]> => {
     const owner = ownerOf(members)
     if (owner) return [{ shard, view: owner, id: owner.me!.id, members }]
-    const fresh = promoted.find((view) => members.includes(view))
+    // In a shard without slots too, to which they were given; if whoever promoted it died then, it is the only master.
+    const masters = members.filter(({ me }) => me !== null && me.master === null)
+    const fresh = promoted.find((view) => members.includes(view)) ?? (masters.length === 1 ? masters[0] : undefined)
     if (!fresh) return []
     const peers = readPeers(await fresh.session!.redis.call('CLUSTER', 'NODES') as string)
     const me = peers.find(({ flags }) => flags.includes('myself'))!
-    return isOwner(me) ? [{ shard, view: { ...fresh, me, peers }, id: me.id, members }] : []
+    return me.master === null ? [{ shard, view: { ...fresh, me, peers }, id: me.id, members }] : []
   }))).flat()
   for (const from of heads) {
     const given = await givenBy(from, shards.length)

@@ -43,8 +43,9 @@ export async function arrange(ground: Ground): Promise<NodeHealth> {
     const now = (): Ground => ({ ...ground, instance: { ...ground.instance, grants } })
     const known = async (): Promise<void> => {
       grants = await record(ground, grants, Object.fromEntries(members.flatMap(([shard, all]) => {
-        const owner = ownerOf(all)
-        return owner ? [[replidGrant(shard), owner.info('master_replid')!], [masterGrant(shard), owner.node.id]] : []
+        // Of a new shard too: the first slot that it is given comes with keys, and its replica has them as well.
+        const head = headOf(all)
+        return head ? [[replidGrant(shard), head.info('master_replid')!], [masterGrant(shard), head.node.id]] : []
       })))
     }
     const behind = await notFed(members)
@@ -121,7 +122,9 @@ async function takeOver(ground: Ground, views: readonly ClusterView[], lookedAt:
     if (first) { promoted.push(first); continue }
     // Another replica can only be elected when somebody doubts that the master lives.
     const doubted = views.some(({ peers }) => peers.some((peer) => peer.id === next.me!.master && peer.flags.some((flag) => flag.startsWith('fail'))))
-    const vote = members.length > 2 && (doubted || Date.now() - lookedAt > freshMs)
+    // Nobody is elected for a shard without slots.
+    const owned = next.peers.some((peer) => peer.id === next.me!.master && peer.slots.length > 0)
+    const vote = owned && members.length > 2 && (doubted || Date.now() - lookedAt > freshMs)
     // One after another: where votes decide, a master has one at a time.
     promoted.push(await promote(ground, next, vote ? 'FORCE' : 'TAKEOVER', members.length > 2 && !vote ? promoteBeforeVotesMs : promoteWithinMs))
     masters.push(next)
