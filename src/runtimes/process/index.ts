@@ -9,7 +9,8 @@ import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { checkpoint } from '../../core/checkpoint.ts'
 import { fence } from '../../core/fence.ts'
-import { calmChildren, isAlive, killHolder, lockHolders, readPidFile, residentBytes, signalGroup, signalProcess, type PidFile } from './identity.ts'
+import { calmChildren, isAlive, killHolder, lockHolders, readPidFile, residentBytes, type PidFile } from './identity.ts'
+import { end } from './ending.ts'
 import { spawner, type Guard } from './spawner.ts'
 import { screen } from './screen.ts'
 import { withHint } from './hints.ts'
@@ -25,8 +26,6 @@ export interface ProcessRuntime extends Runtime {
 
 /** Room for the largest number, and for a word. */
 const generationWidth = 20
-/** A killed process is gone within milliseconds unless the disk hangs; then an error says so and the step is tried again. */
-const killedWithinMs = 10_000
 /** A launcher needs some 2 ms; a machine that swaps may need much more. */
 const launchedWithinMs = 10_000
 
@@ -147,7 +146,7 @@ export function processRuntime(root: string, locate: Locate, guard?: Guard, host
       }
       await launch(spec)
     },
-unscreened: screening.unable,
+    unscreened: screening.unable,
     async provide(instance, nodes) {
       await screening.put(instance, nodes)
       return { nodes, endpoints: instance.endpoints }
@@ -212,26 +211,6 @@ unscreened: screening.unable,
     rotateLogs() { for (const name of readdirSync(root)) rotate(join(folder(name), 'log')) },
     onExit(listener) { listeners.push(listener) },
   }
-}
-
-/** Asks, waits, then kills the whole group; returns when the process is gone. */
-async function end(file: PidFile, graceMs: number, ours: Set<number>): Promise<void> {
-  fence()
-  ours.delete(file.pid)
-  if (graceMs > 0 && signalProcess(file, 'SIGTERM') && await gone(file, graceMs)) return
-  fence()
-  signalGroup(file, 'SIGKILL')
-  checkpoint('runtime.signalled')
-  if (!await gone(file, killedWithinMs)) throw new Error(`process ${file.pid} does not end although it was killed: the disk may hang`)
-}
-
-async function gone(file: PidFile, withinMs: number): Promise<boolean> {
-  const giveUp = Date.now() + withinMs
-  for (let pause = 1; isAlive(file); pause = Math.min(pause * 1.5, 25)) {
-    if (Date.now() > giveUp) return false
-    await sleep(pause)
-  }
-  return true
 }
 
 /** Another launcher's server may be reading the same file: it must find all of the text, never the beginning. A Redis with half a configuration would listen everywhere. */
