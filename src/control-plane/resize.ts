@@ -1,6 +1,7 @@
 /** More or fewer nodes for an instance that goes on serving. */
 import { appendAudit } from '../store/audit.ts'
-import { insertNodes, lockedInstances, nodesOf, projectInstances, setSpec, takenAddresses } from '../store/instances.ts'
+import { insertNodes, lockedInstances, nodesOf, projectInstances, setSpec } from '../store/instances.ts'
+import { takenAddresses } from '../store/places.ts'
 import { openOperations, openOperationsOf } from '../store/operations.ts'
 import { transact, type Database } from '../store/database.ts'
 import { planFor } from '../operations/plan.ts'

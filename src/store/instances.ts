@@ -1,8 +1,8 @@
-/** Instances, their nodes and the addresses these hold. */
+/** Instances, their nodes and the addresses that these get and give back; moving to others: `places.ts`. */
 import { forgetTries } from './tries.ts'
 import { changesOf, insertMany, isShared, locked, type Database, type Tx } from './database.ts'
 import type { AddressRow, InstanceRow, NodeRow } from './tables.ts'
-import type { Action, Places } from '../core/operation.ts'
+import type { Action } from '../core/operation.ts'
 import { clusterHost, type EngineName, type Grants, type Health, type Instance, type NodeRecord, type RuntimeName, type Tag } from '../core/instance.ts'
 
 type Reader = Database | Tx
@@ -14,16 +14,18 @@ export async function insertInstances(tx: Tx, instances: readonly Instance[], no
 }
 
 /** In a cluster it is the cluster that keeps addresses apart, and it may give one away again before we have forgotten it. */
-async function insertAddresses(tx: Tx, rows: readonly AddressRow[]): Promise<void> {
+export async function insertAddresses(tx: Tx, rows: readonly AddressRow[]): Promise<void> {
   const ours = rows.filter((row) => row.host !== clusterHost)
   if (ours.length > 0) await insertMany(tx, 'addresses', ours).execute()
 }
 
-function nodeAddresses(node: NodeRecord): AddressRow[] {
+/** What a node holds where it is now. */
+export function nodeAddresses(node: NodeRecord): AddressRow[] {
   return Object.values(node.ports).map((port) => ({ host: node.host, address: node.address, port, node_id: node.id }))
 }
 
-function endpointAddresses({ id, host, endpoints }: Instance): AddressRow[] {
+/** What an instance itself holds, whichever node serves there. */
+export function endpointAddresses({ id, host, endpoints }: Instance): AddressRow[] {
   return Object.values(endpoints).map(({ address, port }) => ({ host, address, port, node_id: id }))
 }
 
@@ -43,35 +45,6 @@ export async function deleteNodes(tx: Tx, ids: readonly string[]): Promise<void>
 /** `name`: another one. */
 export async function setSpec(tx: Tx, id: string, { spec, attributes, name }: Pick<Instance, 'spec' | 'attributes'> & { readonly name?: string | undefined }, now: number): Promise<void> {
   await tx.updateTable('instances').set({ spec: JSON.stringify(spec), attributes: JSON.stringify(attributes), ...name === undefined ? {} : { name }, updated_at: now }).where('id', '=', id).execute()
-}
-
-/** Moves an instance and its nodes; whoever holds an address already has the last word. What they leave is theirs until `releaseLeft`. */
-export async function setPlaces(tx: Tx, id: string, { endpoints, ports }: Places): Promise<void> {
-  await tx.updateTable('instances').set({ endpoints: JSON.stringify(endpoints) }).where('id', '=', id).execute()
-  for (const [node, own] of Object.entries(ports)) await tx.updateTable('nodes').set({ ports: JSON.stringify(own) }).where('id', '=', node).execute()
-  const held = new Set((await heldBy(tx, id)).map(keyOfAddress))
-  await insertAddresses(tx, (await dueOf(tx, id)).filter((row) => !held.has(keyOfAddress(row))))
-}
-
-/** Frees the addresses that an instance and its nodes have left. */
-export async function releaseLeft(tx: Tx, id: string): Promise<void> {
-  const due = new Set((await dueOf(tx, id)).map(keyOfAddress))
-  for (const row of (await heldBy(tx, id)).filter((one) => !due.has(keyOfAddress(one)))) {
-    await tx.deleteFrom('addresses').where('host', '=', row.host).where('address', '=', row.address).where('port', '=', row.port).execute()
-  }
-}
-
-const keyOfAddress = ({ host, address, port }: AddressRow): string => `${host} ${address} ${port}`
-
-/** What belongs to an instance and its nodes where they are now. */
-async function dueOf(tx: Tx, id: string): Promise<AddressRow[]> {
-  const [instance] = (await instancesByIds(tx, [id])).values()
-  return instance ? [...((await nodesOf(tx, [id])).get(id) ?? []).flatMap(nodeAddresses), ...endpointAddresses(instance)] : []
-}
-
-async function heldBy(tx: Tx, id: string): Promise<AddressRow[]> {
-  const nodes = tx.selectFrom('nodes').select('id').where('instance_id', '=', id)
-  return tx.selectFrom('addresses').selectAll().where((q) => q.or([q('node_id', '=', id), q('node_id', 'in', nodes)])).execute()
 }
 
 export async function setTags(tx: Tx, id: string, tags: readonly Tag[], now: number): Promise<void> {
@@ -209,12 +182,6 @@ function byInstance(rows: readonly NodeRow[]): Map<string, NodeRecord[]> {
     else nodes.set(row.instance_id, [nodeOf(row)])
   }
   return nodes
-}
-
-/** The addresses that nodes of this host hold: "127.83.1.2:6379". */
-export async function takenAddresses(db: Reader, host: string): Promise<Set<string>> {
-  const rows = await db.selectFrom('addresses').select(['address', 'port']).where('host', '=', host).execute()
-  return new Set(rows.map((row) => `${row.address}:${row.port}`))
 }
 
 export async function setHealth(tx: Tx, id: string, health: Health, cause: string | null, now: number): Promise<void> {

@@ -1,5 +1,6 @@
 /** Operations: accepted, leased, remembered, settled. Every write of a worker is fenced by its lease. */
-import { deleteInstances, deleteNodes, lockInstances, releaseLeft, setPlaces } from './instances.ts'
+import { deleteInstances, deleteNodes, lockInstances } from './instances.ts'
+import { releaseLeft, setPlaces } from './places.ts'
 import { deleteCopies, endCopies } from './backups.ts'
 import { deleteSurveys } from './surveys.ts'
 import { appendAudit } from './audit.ts'
