@@ -1,42 +1,17 @@
-/** Settings of real servers that are changed while they serve, through the documented requests. Long, for all of it shares one server: starting another for each part would cost more than reading on. */
+/** Parameters of real servers that are changed while they serve, through the documented requests. */
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { createServer } from 'node:net'
 import { after, before, describe, test } from 'node:test'
-import { client, makeServer, nodePid, password, until, type Answer, type Server } from './support/server.ts'
-import { Cluster, Redis } from 'ioredis'
-
-const ha = { spec_code: 'redis.ha.xu1.tiny.r2.128' }
-const cluster = { spec_code: 'redis.cluster.xu1.large.r1.4', capacity: 4 }
-const item = (param_name: string, param_value: string) => ({ param_name, param_value })
+import { client, makeServer, nodePid, until, type Server } from './support/server.ts'
+import { cluster, ha, item, settingsOf } from './support/settings.ts'
 
 describe('settings', { concurrency: false }, () => {
   let server: Server
   before(async () => { server = await makeServer(); await server.start() })
   after(async () => { await server.destroy() })
-
-  const put = (id: string, ...redis_config: object[]): Promise<Answer> => server.dcs('PUT', `/instances/${id}/configs`, { redis_config })
-  const get = async (id: string): Promise<any> => (await server.dcs('GET', `/instances/${id}/configs`)).json
-  const value = async (id: string, name: string): Promise<string> => (await get(id)).redis_config.find((one: any) => one.param_name === name).param_value
-  const ended = (id: string): Promise<any> => until('the change to end', async () => { const now = await get(id); return now.config_status !== 'UPDATING' && now })
-  const set = async (id: string, ...items: object[]): Promise<void> => {
-    const answer = await put(id, ...items)
-    assert.equal(answer.status, 204, answer.text)
-    // gophertelekomcloud's acceptance tests go on with the next request, without another try.
-    assert.equal((await get(id)).config_status, 'SUCCESS')
-  }
-  /** A client of each node. */
-  const nodesOf = async (id: string): Promise<Redis[]> => (await server.dcs('GET', `/instances/${id}/logical-nodes`)).json.nodes.map((node: any) => client({ ip: node.node_ip, port: Number(node.node_port) }))
-  const config = async (redis: Redis, name: string): Promise<string> => (await redis.config('GET', name) as string[])[1]!
-  const everywhere = async (id: string, name: string): Promise<string[]> => {
-    const all = await nodesOf(id)
-    try { return await Promise.all(all.map((redis) => config(redis, name))) } finally { for (const redis of all) redis.disconnect() }
-  }
-  const restarted = async (id: string): Promise<any> => {
-    await server.dcs('PUT', '/instances/status', { action: 'restart', instances: [id] })
-    return server.running('dcs', id)
-  }
+  const { put, get, value, ended, set, config, everywhere, restarted } = settingsOf(() => server)
 
   test('every parameter of a single Redis is in force from its creation, changed without a restart, and kept', async () => {
     const id = await server.createRedis('lone')
@@ -164,124 +139,6 @@ describe('settings', { concurrency: false }, () => {
     redis.disconnect()
   })
 
-  test('capacity changes while it serves, up and down, as far as what is stored fits', async () => {
-    const id = await server.createRedis('sized', ha)
-    const made = await server.running('dcs', id)
-    const redis = client(made)
-    const pids = [0, 1].map((n) => nodePid(server.home, id, n))
-    const to = (new_capacity: number, spec_code: string, more: object = {}, query = '') => server.dcs('POST', `/instances/${id}/resize${query}`, { new_capacity, spec_code, ...more })
-    const mb = 2 ** 20
-    assert.equal((await to(0.25, 'redis.ha.xu1.tiny.r2.256', {}, '?dry_run=true')).json.plan.gap.to_ms, 0)
-    assert.equal((await to(0.25, 'redis.ha.xu1.tiny.r2.256')).status, 204)
-    const grown = await server.running('dcs', id)
-    assert.deepEqual([grown.spec_code, grown.capacity_minor, grown.max_memory], ['redis.ha.xu1.tiny.r2.256', '.25', 256])
-    assert.deepEqual(await everywhere(id, 'maxmemory'), Array(2).fill(String(256 * mb)))
-    const value = 'x'.repeat(mb)
-    for (let n = 0; n < 100; n += 1) await redis.set(`big:${n}`, value)
-    const refused = await to(0.125, 'redis.ha.xu1.tiny.r2.128')
-    assert.equal(refused.json.error_code, 'DCS.4102')
-    assert.match(refused.json.error_msg, /bytes are used/)
-    const job = async (body: object): Promise<any> => {
-      const { json } = await server.dcs('POST', `/instances/${id}/resize/check-job`, body)
-      return until('the check', async () => { const { json: now } = await server.dcs('GET', `/jobs/${json.job_id}`); return now.end_time && now })
-    }
-    assert.deepEqual([(await job({ new_capacity: 0.125, spec_code: 'redis.ha.xu1.tiny.r2.128' })).status, (await job({ new_capacity: 1, spec_code: 'redis.ha.xu1.large.r2.1' })).status], ['FAIL', 'SUCCESS'])
-    await set(id, item('reserved-memory', '60'))
-    assert.equal((await put(id, item('reserved-memory', '128'))).json.error_code, 'DCS.4105')
-    await redis.flushall()
-    await set(id, item('reserved-memory', '0'))
-    assert.equal((await to(0.125, 'redis.ha.xu1.tiny.r2.128')).status, 204)
-    await server.running('dcs', id)
-    assert.deepEqual(await everywhere(id, 'maxmemory'), Array(2).fill(String(128 * mb)))
-    // v1.0 only grows, and a client may leave the flavor to us.
-    const extend = (body: object) => server.call('dcs', 'POST', `/v1.0/${server.project}/instances/${id}/extend`, body)
-    assert.equal((await extend({ new_capacity: 0.125 })).json.error.code, '111400103')
-    assert.equal((await extend({ new_capacity: 1 })).status, 204)
-    assert.equal((await server.running('dcs', id)).spec_code, 'redis.ha.xu1.large.r2.1')
-    assert.deepEqual((await server.dcs('GET', `/instances/${id}/operations?operation=extend`)).json, { instance_id: id, operations: [{ operation: 'extend', is_support: true }] })
-    assert.equal((await server.dcs('POST', `/orders/instances/${id}/resize`, {})).json.error_code, 'DCS.4102')
-    assert.equal((await to(2, 'redis.ha.xu1.large.r3.2')).json.error_code, 'DCS.4102')
-    assert.deepEqual([0, 1].map((n) => nodePid(server.home, id, n)), pids)
-    await restarted(id)
-    assert.deepEqual(await everywhere(id, 'maxmemory'), Array(2).fill(String(1024 * mb)))
-    redis.disconnect()
-    const shards = await server.createRedis('sized-shards', cluster)
-    await server.running('dcs', shards)
-    assert.equal((await server.dcs('POST', `/instances/${shards}/resize`, { new_capacity: 8, spec_code: 'redis.cluster.xu1.large.r1.8' })).status, 204)
-    await server.running('dcs', shards)
-    assert.deepEqual(await everywhere(shards, 'maxmemory'), Array(3).fill(String(Math.floor(8 * 1024 * mb / 3))))
-  })
-
-  for (const mode of [{ name: 'own addresses', env: {} }, { name: 'one host', env: { SLUICE_NODE_HOST: '127.0.0.1', SLUICE_NODE_PORTS: '24100-24400' } }]) {
-    test(`the service port moves with clients, on ${mode.name}; words about the instance change beside it`, async () => {
-      // The server of the others has own addresses.
-      const other = mode.name === 'one host' ? await makeServer(mode.env) : server
-      try {
-        if (other !== server) await other.start()
-        const update = (id: string, body: object) => other.dcs('PUT', `/instances/${id}`, body)
-        const quiet = () => until('everything settled', async () => (await other.call('console', 'GET', '/v1/operations?open=true')).json.operations.length === 0)
-        const kinds: [string, object][] = [['port-single', {}], ['port-pair', { spec_code: 'redis.ha.xu1.tiny.r3.128' }], ['port-shards', { spec_code: 'redis.cluster.xu1.large.r2.4', capacity: 4 }]]
-        const port = 24333
-        for (const [name, flavor] of kinds) {
-          const id = await other.createRedis(name, flavor)
-          const made = await other.running('dcs', id)
-          const at = () => ({ ip: made.ip.split(',')[0], port })
-          const old = name === 'port-shards' ? null : client(made)
-          await old?.set('kept', 'yes')
-          const pids = Array.from({ length: name === 'port-single' ? 1 : name === 'port-pair' ? 3 : 6 }, (_, n) => nodePid(other.home, id, n))
-          const moved = await update(id, { port, name: `${name}-moved`, description: 'elsewhere', rename_commands: {}, security_group_id: '' })
-          if (mode.name === 'one host' && name !== 'port-single') {
-            // The first one has it, and a cluster's nodes could not share it.
-            assert.equal(moved.json.error_code, 'DCS.4062', moved.text)
-            assert.equal((await other.running('dcs', id)).name, name)
-            if (name === 'port-shards') continue
-            assert.equal((await update(id, { port: 1 })).json.error_code, 'DCS.4062')
-            assert.equal((await update(id, { port: 24334 })).status, 204)
-            await quiet()
-            const now = await other.running('dcs', id)
-            assert.deepEqual([now.port, now.readonly_address], [24334, made.readonly_address])
-            const redis = client(now)
-            assert.equal(await redis.get('kept'), 'yes')
-            assert.equal(await redis.wait(2, 5000), 2)
-            process.kill(pids[0]!, 'SIGKILL')
-            await until('the failover', () => redis.set('after', '1'))
-            redis.disconnect()
-            await quiet()
-            assert.equal((await other.running('dcs', id)).port, 24334)
-            old?.disconnect()
-            continue
-          }
-          assert.equal(moved.status, 204, moved.text)
-          await quiet()
-          const now = await other.running('dcs', id)
-          assert.deepEqual([now.port, now.ip, now.name, now.description], [port, made.ip, `${name}-moved`, 'elsewhere'])
-          assert.deepEqual(pids.map((_, n) => nodePid(other.home, id, n)), pids)
-          const redis = name === 'port-shards' ? new Cluster([{ host: at().ip, port }], { redisOptions: { password } }) : client(now)
-          assert.equal(await redis.set('more', '1'), 'OK')
-          if (name !== 'port-shards') assert.equal(await redis.get('kept'), 'yes')
-          if (name === 'port-pair') {
-            assert.equal(now.readonly_address.split(':')[1], String(port))
-            assert.equal(await (redis as Redis).wait(2, 5000), 2)
-            process.kill(pids[0]!, 'SIGKILL')
-            await until('the failover', async () => await redis.set('after', '1'))
-          }
-          if (name === 'port-shards') {
-            const direct = client({ ip: at().ip, port })
-            const slots = await direct.cluster('SLOTS') as any[]
-            assert.ok(slots.every(([, , ...owners]) => owners.length === 2 && owners.every((owner: any[]) => owner[1] === port)))
-            direct.disconnect()
-          }
-          await quiet()
-          assert.equal((await other.dcs('PUT', '/instances/status', { action: 'restart', instances: [id] })).status, 200)
-          assert.equal((await other.running('dcs', id)).port, port)
-          assert.equal(await redis.get('more'), '1')
-          redis.disconnect()
-          old?.disconnect()
-        }
-      } finally { if (other !== server) await other.destroy() }
-    })
-  }
-
   test('templates are kept by a project, checked, and set what an instance is created with', async () => {
     const templates = (method: string, path = '', body?: object) => server.dcs(method, `/config-templates${path}`, body)
     const system = (await templates('GET', '?type=sys&limit=100')).json
@@ -306,102 +163,6 @@ describe('settings', { concurrency: false }, () => {
     assert.equal((await templates('DELETE', `/${ha7.template_id}`)).json.error_code, 'DCS.4062')
     assert.equal((await templates('DELETE', `/${id}`)).json.result, 'success')
     assert.equal((await templates('GET', `/${id}`)).json.error_code, 'DCS.4062')
-  })
-
-  test('commands get other names with a restart, whatever was sent by their old ones', async () => {
-    for (const [name, flavor] of [['named-alone', {}], ['named-pair', ha]] as const) {
-      const id = await server.createRedis(name, { ...flavor, rename_commands: { flushall: 'wipe-all' } })
-      const made = await server.running('dcs', id)
-      const redis = client(made)
-      await redis.set('gone', '1')
-      assert.equal(await redis.call('wipe-all'), 'OK')
-      await redis.set('kept', 'yes')
-      const answer = await server.dcs('PUT', `/instances/${id}`, { rename_commands: { flushall: 'clear-all', keys: 'list-keys' } })
-      assert.equal(answer.status, 204, answer.text)
-      assert.equal(await server.status('dcs', id), 'RESTARTING')
-      assert.equal((await put(id, item('timeout', '5'))).json.error_code, 'DCS.4111')
-      await server.running('dcs', id)
-      assert.deepEqual([await redis.get('kept'), await redis.get('gone')], ['yes', null])
-      assert.deepEqual(await redis.call('list-keys', '*'), ['kept'])
-      await assert.rejects(redis.call('wipe-all'), /unknown command/)
-      await assert.rejects(redis.keys('*'), /unknown command/)
-      assert.equal(await redis.call('clear-all'), 'OK')
-      await redis.set('after', 'yes')
-      await restarted(id)
-      assert.deepEqual(await redis.call('list-keys', '*'), ['after'])
-      // The same names again change nothing.
-      const pid = nodePid(server.home, id)
-      assert.equal((await server.dcs('PUT', `/instances/${id}`, { rename_commands: { keys: 'list-keys' } })).status, 204)
-      assert.equal(nodePid(server.home, id), pid)
-      redis.disconnect()
-    }
-  })
-
-  test('words about an instance change at once, and what is wrong changes nothing', async () => {
-    const id = await server.createRedis('worded', ha)
-    await server.running('dcs', id)
-    const update = (body: object, path = 'v2') => server.call('dcs', 'PUT', `/${path}/${server.project}/instances/${id}`, body)
-    const show = async () => (await server.dcs('GET', `/instances/${id}`)).json
-    const before = await show()
-    for (const [body, code] of [[{ name: 'x' }, 'DCS.4010'], [{ description: 'x'.repeat(1025) }, 'DCS.4011'], [{ maintain_begin: '22:00:00' }, 'DCS.4106'], [{ port: 70_000 }, 'DCS.4062'], [{ name: 'fine-name', port: 'x' }, 'DCS.4062'],
-      [{ instance_backup_policy: { backup_type: 'auto', save_days: 9 } }, 'DCS.4072'], [{ rename_commands: { keys: 'x' } }, 'DCS.4062']] as const) assert.equal((await update(body)).json.error_code, code, JSON.stringify(body))
-    const same = (shown: any): object => ({ ...shown, update_at: null, used_memory: null })
-    assert.deepEqual(same(await show()), same(before))
-    const policy = { backup_type: 'auto', save_days: 3, periodical_backup_plan: { backup_at: [1, 3], period_type: 'weekly', begin_at: '01:00-02:00' } }
-    assert.equal((await update({ name: 'worded-anew', description: '', maintain_begin: '22:00:00', maintain_end: '02:00:00', instance_backup_policy: policy, port: before.port, rename_commands: {} })).status, 204)
-    const now = await show()
-    assert.deepEqual([now.name, now.description, now.maintain_begin, now.maintain_end, now.instance_backup_policy.policy.save_days], ['worded-anew', '', '22:00:00', '02:00:00', 3])
-    assert.equal((await update({ name: 'worded-v1', port: 1 }, 'v1.0')).status, 204)
-    assert.deepEqual([(await show()).name, (await show()).port], ['worded-v1', before.port])
-    // TLS is off, and says so; redis-tls.test.ts has it on.
-    assert.deepEqual((await server.dcs('GET', `/instances/${id}/ssl`)).json, { enabled: false, ip: before.ip, port: '6379', domain_name: null, ssl_expired_at: null, ssl_validated: false })
-  })
-
-  test('a password changes everywhere at once; open connections stay, and five wrong tries lock it for all', async () => {
-    const id = await server.createRedis('secret', ha)
-    const made = await server.running('dcs', id)
-    const pids = [0, 1].map((n) => nodePid(server.home, id, n))
-    const open = client(made)
-    await open.set('kept', 'yes')
-    const next = 'Wxyz9876!'
-    const change = (old_password: string, new_password: string, path = 'v2') => server.call('dcs', 'PUT', `/${path}/${server.project}/instances/${id}/password`, { old_password, new_password })
-    const can = async (secret: string | undefined, at: { ip: string; port: number } = made): Promise<boolean> => {
-      const redis = new Redis({ host: at.ip, port: at.port, ...secret === undefined ? {} : { password: secret }, protocol: 2, lazyConnect: true, retryStrategy: () => null, maxRetriesPerRequest: 0 })
-      redis.on('error', () => {})
-      try { await redis.connect(); return await redis.get('kept') === 'yes' } catch { return false } finally { redis.disconnect() }
-    }
-    const nodes = (await server.dcs('GET', `/instances/${id}/logical-nodes`)).json.nodes.map((node: any) => ({ ip: node.node_ip, port: Number(node.node_port) }))
-    assert.deepEqual((await change(password, next)).json, { lock_time: '0', result: 'success', lock_time_left: '0', retry_times_left: '5', message: 'Modify DCSInstance password success.' })
-    for (const at of nodes) assert.deepEqual([await can(next, at), await can(password, at)], [true, false])
-    assert.equal(await open.get('kept'), 'yes')
-    for (const [body, code] of [[{ new_password: next }, 'DCS.4845'], [{ old_password: next }, 'DCS.4845'], [{ old_password: next, new_password: 'weak' }, 'DCS.4019'], [{ old_password: next, new_password: next }, 'DCS.4019']] as const) {
-      assert.equal((await server.dcs('PUT', `/instances/${id}/password`, body)).json.error_code, code)
-    }
-    assert.deepEqual((await change('Wrong-000', 'Other-111')).json, { lock_time: '5', result: 'passwordFailed', lock_time_left: '5', retry_times_left: '4', message: 'verify password failed.' })
-    for (const left of ['3', '2']) assert.equal((await change('Wrong-000', 'Other-111')).json.retry_times_left, left)
-    await server.end('SIGKILL')
-    await server.start()
-    for (const left of ['1', '0']) assert.equal((await change('Wrong-000', 'Other-111', 'v1.0')).json.retry_times_left, left)
-    assert.deepEqual([(await change(next, password)).json.result, (await change(next, password, 'v1.0')).json.result], ['locked', 'Locked'])
-    assert.deepEqual([await can(next), await can(password)], [true, false])
-    // Who may reset needs no old one, and ends the lock.
-    const reset = (body: object) => server.dcs('POST', `/instances/${id}/password/reset`, body)
-    for (const [body, code] of [[{}, 'DCS.4845'], [{ new_password: next, no_password_access: true }, 'DCS.4849'], [{ no_password_access: 'maybe' }, 'DCS.4843'], [{ new_password: 'weak' }, 'DCS.4019']] as const) assert.equal((await reset(body)).json.error_code, code)
-    assert.deepEqual((await reset({ new_password: password })).json, { retry_times_left: '5', lock_time: '0', lock_time_left: '0', code: '1', message: 'success', ext_message: null })
-    assert.equal((await change(password, next)).json.result, 'success')
-    assert.equal((await reset({ no_password_access: true })).status, 200)
-    for (const at of nodes) assert.equal(await can(undefined, at), true)
-    assert.equal((await server.running('dcs', id)).no_password_access, 'true')
-    assert.equal((await change(next, password)).json.error_code, 'DCS.4850')
-    await restarted(id)
-    assert.equal(await can(undefined), true)
-    assert.equal((await reset({ new_password: next })).status, 200)
-    assert.deepEqual([await can(undefined), await can(next)], [false, true])
-    await restarted(id)
-    assert.deepEqual([await can(undefined), await can(next)], [false, true])
-    assert.notDeepEqual([0, 1].map((n) => nodePid(server.home, id, n)), pids)
-    for (const secret of [password, next]) assert.ok(!server.log().includes(secret))
-    open.disconnect()
   })
 
   test('settings of a cluster hold on every shard, and wait for a node that is down', async () => {
