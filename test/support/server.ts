@@ -128,7 +128,7 @@ export async function makeServer(extra: NodeJS.ProcessEnv = {}): Promise<Server>
       // A server that was killed could not give its block of addresses back.
       for (const name of existsSync(claims) ? readdirSync(claims) : []) try { if (readFileSync(join(claims, name), 'utf8').trim() === home) rmSync(join(claims, name)) } catch { /* another test's, gone meanwhile */ }
       // Of instances with a whitelist that nobody deleted: the next test's may get their addresses.
-      if (existsSync(join(home, 'screened'))) try { execFileSync('nft', ['delete', 'table', 'inet', tableOf(hostId(home))], { stdio: 'ignore' }) } catch { /* none was left */ }
+      if (existsSync(join(home, 'screened'))) try { execFileSync('nft', ['delete', 'table', 'inet', tableOf(hostId(home))], { stdio: 'ignore', env: { ...process.env, PATH: `${process.env['PATH']}:/usr/sbin:/sbin` } }) } catch { /* none was left */ }
       rmSync(work, { recursive: true, force: true, maxRetries: 5 })
       await database?.drop()
     },
