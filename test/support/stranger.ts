@@ -1,7 +1,10 @@
 /** Clients of a Redis that come from an address of their choice, and the rules that keep some of them away. */
 import { spawnSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
 import { connect } from 'node:net'
-import { until } from './server.ts'
+import { join } from 'node:path'
+import { tableOf } from '../../src/runtimes/process/screen.ts'
+import { until, type Server } from './server.ts'
 
 export interface Visitor {
   /** Answers one command, as redis-cli would say it; throws when the connection is cut. */
@@ -53,3 +56,6 @@ export function nft(...words: string[]): string {
   if (done.status !== 0) throw new Error(`nft ${words.join(' ')}: ${done.stderr}`)
   return done.stdout
 }
+
+/** The table of a server's rules. */
+export function table({ home }: Pick<Server, 'home'>): string { return tableOf(readFileSync(join(home, 'host-id'), 'utf8').trim()) }
