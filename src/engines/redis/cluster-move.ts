@@ -78,7 +78,9 @@ export async function take(heads: readonly Head[], slots: readonly number[], fro
   await claim(to, missing, from.id)
   checkpoint('engine.taken')
   // Gossip tells them as well; clients that ask them meanwhile go a longer way.
-  await Promise.all(heads.filter((head) => head !== to).map((head) => setSlots(head, slots, 'NODE', to.id)))
+  // A former master that still imports them would believe no gossip about them. Replicas take no such word.
+  const masters = heads.flatMap(({ members }) => members).filter((view) => view.me!.id !== to.id && view.me!.master === null)
+  await Promise.all(masters.map((view) => setSlots({ view }, slots, 'NODE', to.id)))
   await heard(heads, slots, to)
   checkpoint('engine.heard')
   await all(redisOf(from.view), [['DEL', markOf(from, heads.length)]])

@@ -11,6 +11,7 @@ import { answering, judgeCluster } from './cluster-judge.ts'
 import { beforePromotion, claimGiven, finishGiven, fitMemory, spread, uneven, type Shards } from './cluster-reshard.ts'
 import { busPort, byShard, confirmedTo, copied, headOf, isOwner, lookAtCluster, masterGrant, ownerOf, placeOf, shardGrant, shardsOf, slotCount, type ClusterView } from './cluster-views.ts'
 import { closeAll, isLinked, wasLinked } from './seen.ts'
+import { flushallOf } from './flush.ts'
 import { takeSlots } from './cluster-takeover.ts'
 import { endHung, hangsAfterMs } from './hung.ts'
 import { stillWriting } from './warm.ts'
@@ -188,7 +189,7 @@ async function gather(ground: Ground, views: readonly ClusterView[], shards: Sha
   }))
   const strangers = views.find(({ peers }) => views.some(({ me }) => !peers.some((peer) => peer.id === me!.id)))
   if (strangers) return `node ${strangers.node.ordinal} has not met every other node yet`
-  await Promise.all(shards.map(([, members]) => follow(members)))
+  await Promise.all(shards.map(([, members]) => follow(members, flushallOf(ground.instance.spec))))
   // Where nothing was ever written a replica has nothing to confirm, and cannot be told from one that is sent nothing: to
   // be asked is something. More than there are, or the master would not ask.
   await Promise.all(shards.map(async ([, members]) => {
@@ -213,13 +214,15 @@ async function share(views: readonly ClusterView[], shards: Shards, count: numbe
 function span(first: number, end: number): number[] { return Array.from({ length: end - first }, (_, n) => first + n) }
 
 /** Makes the nodes of a shard that own nothing replicas of the one that owns its slots, or is about to, once they know it as that. */
-async function follow(members: readonly ClusterView[]): Promise<void> {
+async function follow(members: readonly ClusterView[], flushall: string): Promise<void> {
   const owner = headOf(members)
   if (!owner) return
   for (const view of members) {
     const known = view.peers.find((peer) => peer.id === owner.me!.id)
     if (view === owner || view.me!.slots.length > 0 || view.me!.master === owner.me!.id || !known || known.master !== null || isOwner(owner.me) && !isOwner(known)) continue
-    await all(view.session!.redis, [['CLUSTER', 'REPLICATE', owner.me!.id]])
+    // A master that has keys and no slots got copies of what was never given to it, or is its successor's now. Redis lets no such node follow.
+    const copies = view.me!.master === null && view.info('db0') !== undefined
+    await all(view.session!.redis, [...copies ? [[flushall]] : [], ['CLUSTER', 'REPLICATE', owner.me!.id]])
     checkpoint('engine.followed')
   }
 }

@@ -1,11 +1,15 @@
 /** Emptying Redis exactly once, although the control plane may be killed at any instant of it. */
 import { fence } from '../../core/fence.ts'
 import { withSession, type Target } from './client.ts'
+import type { Spec } from '../../core/instance.ts'
 
 /** Freeing happens in the background; only the command itself has to be waited for, behind a slow script at worst. */
 const patienceMs = 30_000
 /** Replicas get the command with the next packet; one that copies all of the data from its master takes longer, and is asked again. */
 const confirmWithinMs = 5000
+
+/** How this instance's servers call it. */
+export function flushallOf({ renamedCommands }: Pick<Spec, 'renamedCommands'>): string { return renamedCommands['flushall'] ?? 'FLUSHALL' }
 
 export interface FlushTarget extends Target {
   readonly flushall: string

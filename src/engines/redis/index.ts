@@ -5,7 +5,7 @@ import { factsOf } from './facts.ts'
 import { backUp, dataOf, grantsOn, seedsOf, unbackable, unrestorable } from './backup.ts'
 import { dataFolder } from './data-folder.ts'
 import { desk } from './desk.ts'
-import { flushOnce, forgetFlush, type FlushTarget } from './flush.ts'
+import { flushallOf, flushOnce, forgetFlush, type FlushTarget } from './flush.ts'
 import { forgetNames } from './names.ts'
 import { configureAll } from './configure.ts'
 import { connectionOf } from './connection.ts'
@@ -47,7 +47,7 @@ export function redisEngine(secrets: RedisSecrets, installed: (runtime: RuntimeN
   async function flushTargets(world: World, key: string): Promise<FlushTarget[]> {
     const masters = await topologyOf(world.instance.spec).masters(ground(world), `sluice:flushed:${key}`)
     return masters.map(({ node, replicas, key: marker }) => ({
-      ...target(world.instance, node, world.states.find((state) => state.id === node.id)!), replicas, marker, flushall: world.instance.spec.renamedCommands['flushall'] ?? 'FLUSHALL',
+      ...target(world.instance, node, world.states.find((state) => state.id === node.id)!), replicas, marker, flushall: flushallOf(world.instance.spec),
     }))
   }
 
