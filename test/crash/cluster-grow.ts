@@ -33,11 +33,14 @@ function writing(instance: { ip: string; port: number }): () => Promise<Written>
   }
 }
 
-export const redisClusterGrows: Scenario = {
-  name: 'redis cluster addSharding', service: 'dcs', settlesWithinMs: 200_000,
+/** With append-only files, or without any, where a node that dies has nothing, and its replica all. */
+const grows = (appendonly: 'yes' | 'no'): Scenario => ({
+  name: `redis cluster addSharding${appendonly === 'no' ? ' in memory' : ''}`, service: 'dcs', settlesWithinMs: 200_000,
   async prepare(server): Promise<GrowGround> {
     const id = await server.createRedis('grows', { spec_code: 'redis.cluster.xu1.large.r2.32', capacity: 32 })
     const instance = await server.running('dcs', id)
+    // Answered when it holds.
+    if (appendonly === 'no') assert.equal((await server.dcs('PUT', `/instances/${id}/configs`, { redis_config: [{ param_name: 'appendonly', param_value: 'no' }] })).status, 204)
     const cluster = clusterClient(instance)
     await Promise.all(keys.map((key) => cluster.set(key, key)))
     cluster.disconnect()
@@ -70,7 +73,9 @@ export const redisClusterGrows: Scenario = {
     if (struck === null) assert.deepEqual(errors, [])
     return `${acked} writes`
   },
-}
+})
+export const redisClusterGrows = grows('yes')
+export const redisClusterGrowsInMemory = grows('no')
 
 export function countOf(slots: string): number {
   return slots.split(' ').filter(Boolean).reduce((sum, range) => {
