@@ -3,10 +3,11 @@ import assert from 'node:assert/strict'
 import { createHash, randomUUID } from 'node:crypto'
 import { after, before, describe, test } from 'node:test'
 import { appendAudit } from '../src/store/audit.ts'
-import { transact, type Database } from '../src/store/database.ts'
+import { transact, type Database, type Tx } from '../src/store/database.ts'
 import { insertInstances, instancesByIds, projectInstances } from '../src/store/instances.ts'
 import { takenAddresses } from '../src/store/places.ts'
 import { bumpGenerations, claim, heldOf, openOperations, openOperationsOf, releaseAll, remember, renew, replaceOperations, settle } from '../src/store/operations.ts'
+import { shownById } from '../src/store/shown.ts'
 import { createProject, ensureProject, listProjects } from '../src/store/projects.ts'
 import { databases, type TestDatabase } from './support/matrix.ts'
 import type { Action, Operation } from '../src/core/operation.ts'
@@ -50,6 +51,23 @@ for (const database of databases) {
       assert.deepEqual(await projectInstances(db, 'mine', 'redis', [instance.id]), [instance])
       assert.deepEqual(await projectInstances(db, 'other', 'redis', [instance.id]), [])
       assert.deepEqual(await projectInstances(db, 'mine', 'kafka', [instance.id]), [])
+    })
+
+    test('one instance is shown as it is, however often it is asked for while others write', async () => {
+      const instance = await make()
+      const shown = async (): Promise<unknown> => { const found = await shownById(db, instance.id); return found && [found.instance.name, found.open?.action ?? null] }
+      const rename = (tx: Tx, name: string) => tx.updateTable('instances').set({ name }).where('id', '=', instance.id).execute()
+      assert.deepEqual([await shown(), await shown()], [['n', null], ['n', null]])
+      await transact(db, (tx) => rename(tx, 'committed'))
+      assert.deepEqual([await shown(), await shown()], [['committed', null], ['committed', null]])
+      let during: Promise<unknown> | undefined
+      await assert.rejects(transact(db, async (tx) => { await rename(tx, 'taken back'); during = shown(); throw new Error('no') }), /no/)
+      assert.deepEqual([await during, await shown()], [['committed', null], ['committed', null]])
+      await wish(instance)
+      assert.deepEqual(await shown(), ['committed', 'restart'])
+      await db.deleteFrom('operations').where('instance_id', '=', instance.id).execute()
+      assert.deepEqual(await shown(), ['committed', null])
+      assert.deepEqual([await shownById(db, randomUUID()), await shownById(db, randomUUID())], [null, null])
     })
 
     test('an address is held by one node only', async () => {

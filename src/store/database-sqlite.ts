@@ -1,6 +1,6 @@
 /** SQLite, one file in the home. */
 import Sqlite from 'better-sqlite3'
-import { Kysely, SqliteDialect, type SqliteDatabase, type SqliteStatement } from 'kysely'
+import { Kysely, SqliteDialect, type DialectAdapter, type SqliteDatabase, type SqliteStatement } from 'kysely'
 import { join } from 'node:path'
 import { migrate } from './migrate.ts'
 import type { Tables } from './tables.ts'
@@ -25,8 +25,16 @@ export async function openSqlite(home: string): Promise<Kysely<Tables>> {
   }
   const db = new Kysely<Tables>({ dialect: new SqliteDialect({ database: preparedOnce(file) }) })
   await migrate(db, `the database ${path}`)
+  const total = file.prepare('select total_changes()').pluck()
+  counters.set(db.getExecutor().adapter, () => total.get() as number)
   return db
 }
+
+/** By what a database and its transactions have in common. */
+const counters = new WeakMap<DialectAdapter, () => number>()
+
+/** How many rows this process wrote since it opened the database; nobody else can, for the lock is exclusive. */
+export function sqliteChanges(db: Pick<Kysely<Tables>, 'getExecutor'>): number { return counters.get(db.getExecutor().adapter)!() }
 
 /** More texts than there are queries, each with a few lengths of its lists. */
 const statementsKept = 300

@@ -2,7 +2,7 @@
 import { PostgresAdapter, sql, type Compilable, type CompiledQuery, type Expression, type Insertable, type InsertQueryBuilder, type InsertResult, type Kysely, type QueryResult, type RawBuilder, type SelectQueryBuilder, type SqlBool, type Transaction } from 'kysely'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { checkpoint } from '../core/checkpoint.ts'
-import { openSqlite } from './database-sqlite.ts'
+import { openSqlite, sqliteChanges } from './database-sqlite.ts'
 import type { Tables } from './tables.ts'
 
 export type Database = Kysely<Tables>
@@ -91,10 +91,8 @@ export function asked<Values extends Readonly<Record<string, unknown>>, Row>(wor
   }
 }
 
-const totalChanges = asked((db) => ({ compile: () => sql<{ n: number }>`select total_changes() as n`.compile(db) }))
-
 /** Grows with every row that is written; null where others write as well. */
-export async function changesOf(db: Database | Tx): Promise<number | null> { return isShared(db) ? null : (await totalChanges(db, {}))[0]!.n }
+export function changesOf(db: Pick<Database, 'getExecutor'>): number | null { return isShared(db) ? null : sqliteChanges(db) }
 
 /** Leaves out rows of `table` that another transaction holds, and holds the others. SQLite has one transaction at a time. */
 export function skipLocked<DB, TB extends keyof DB, O>(db: Database | Tx, query: SelectQueryBuilder<DB, TB, O>, table: TB & string): SelectQueryBuilder<DB, TB, O> {

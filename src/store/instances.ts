@@ -149,7 +149,7 @@ export function settledReader(db: Reader, host: string, runtime: RuntimeName): (
   let [last, changes]: [Settled[], number | null] = [[], null]
   return async () => {
     // Read before the rows: what is written in between is seen the next time.
-    const now = await changesOf(db)
+    const now = changesOf(db)
     if (now === null || now !== changes) last = await read()
     changes = now
     return last

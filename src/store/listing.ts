@@ -21,7 +21,7 @@ export function instanceFinder(): FindInstances {
   return async (db, projectId, filter, living) => {
     const query = db.selectFrom('instances').where('project_id', '=', projectId).where('engine', '=', filter.engine).where((q) => q.and(conditions(q, filter, living)))
     // Read before the count: what is written in between is counted the next time.
-    const changes = await changesOf(db)
+    const changes = changesOf(db)
     if (changes === null || changes !== counted || totals.size >= mostTotals) [counted, totals] = [changes, new Map()]
     const [known, asked] = [totals, JSON.stringify([projectId, { ...filter, limit: 0, offset: 0 }, living])]
     const total = known.get(asked) ?? Number((await query.select((q) => q.fn.countAll<number>().as('n')).executeTakeFirstOrThrow()).n)

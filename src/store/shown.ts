@@ -4,7 +4,7 @@
  */
 import { jsonArrayFrom as ofPostgres } from 'kysely/helpers/postgres'
 import { jsonArrayFrom as ofSqlite } from 'kysely/helpers/sqlite'
-import { asked, isShared, type Database, type Tx } from './database.ts'
+import { asked, changesOf, isShared, type Database, type Tx } from './database.ts'
 import { instanceOf, nodeOf } from './instances.ts'
 import { operationOf } from './operations.ts'
 import type { SelectQueryBuilder } from 'kysely'
@@ -42,10 +42,25 @@ export async function shownByIds(db: Reader, ids: readonly string[]): Promise<Sh
 
 const byId = asked((db, { id }: { readonly id: string }) => withWhole(db, db.selectFrom('instances').where('id', '=', id)))
 
-/** One instance by its id, of whatever project. */
-export async function shownById(db: Reader, id: string): Promise<Shown | null> {
+/** People and programs that wait for an instance ask for the same one again and again. */
+const mostKept = 1000
+interface Kept { readonly changes: number; readonly shown: Map<string, Shown | null> }
+const kept = new WeakMap<Database, Kept>()
+
+/** One instance by its id, of whatever project. Read again only after something was written, where nobody else writes. */
+export async function shownById(db: Database, id: string): Promise<Shown | null> {
+  // Before the look: what is written in between is looked for the next time.
+  const changes = changesOf(db)
+  const known = kept.get(db)
+  const found = known && known.changes === changes ? known.shown.get(id) : undefined
+  if (found !== undefined) return found
   const [row] = await byId(db, { id })
-  return row ? read(row as Row) : null
+  const shown = row ? read(row as Row) : null
+  if (changes === null) return shown
+  const now = known && known.changes === changes && known.shown.size < mostKept ? known : { changes, shown: new Map<string, Shown | null>() }
+  kept.set(db, now)
+  now.shown.set(id, shown)
+  return shown
 }
 
 const nodeColumns = ['nodes.id', 'nodes.instance_id', 'nodes.ordinal', 'nodes.host', 'nodes.address', 'nodes.ports', 'nodes.listen'] as const
