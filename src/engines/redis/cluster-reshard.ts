@@ -4,6 +4,7 @@
  */
 import { checkpoint } from '../../core/checkpoint.ts'
 import { all } from './client.ts'
+import { countedBytes } from './facts.ts'
 import { claim, givenBy, keysOf, moveSlots, ownedOf, setSlots, take, type Head } from './cluster-move.ts'
 import { headOf, ownerOf, placeOf, readPeers, slotCount, type ClusterView } from './cluster-views.ts'
 import type { Ground } from './topology.ts'
@@ -226,7 +227,7 @@ async function shareFunctions({ view }: Head, to: Head): Promise<void> {
 export async function fitMemory(views: readonly ClusterView[], bytes: number, which: 'more' | 'less'): Promise<void> {
   await Promise.all(views.map(async ({ session, info }) => {
     const now = Number(info('maxmemory')) || Infinity
-    if (which === 'more' ? now >= bytes : now <= bytes || Number(info('used_memory')) > bytes) return
+    if (which === 'more' ? now >= bytes : now <= bytes || countedBytes(info) > bytes) return
     await all(session!.redis, [['CONFIG', 'SET', 'maxmemory', bytes]])
     checkpoint('engine.fitted')
   }))

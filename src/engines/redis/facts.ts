@@ -14,7 +14,7 @@ export async function factsOf(masters: readonly Target[], replicas: readonly Tar
   ])
   const sum = (field: Exclude<keyof Facts, 'versions'>): number => own.reduce((total, facts) => total + facts[field], 0)
   return {
-    usedBytes: sum('usedBytes'), fullestBytes: Math.max(0, ...own.map((facts) => facts.usedBytes)), keys: sum('keys'), gets: sum('gets'), sets: sum('sets'), cpuSeconds: sum('cpuSeconds'), inKbps: sum('inKbps'), outKbps: sum('outKbps'),
+    usedBytes: sum('usedBytes'), fullestBytes: Math.max(0, ...own.map((facts) => facts.fullestBytes)), keys: sum('keys'), gets: sum('gets'), sets: sum('sets'), cpuSeconds: sum('cpuSeconds'), inKbps: sum('inKbps'), outKbps: sum('outKbps'),
     versions: [...new Set([...own.flatMap((facts) => facts.versions), ...versions])].filter(Boolean),
   }
 }
@@ -24,7 +24,10 @@ function one(info: Info, commands: string): Facts {
   const calls = (command: string): number => Number(new RegExp(`cmdstat_${command}:calls=(\\d+)`).exec(commands)?.[1] ?? 0)
   const keys = Array.from({ length: databases }, (_, db) => Number(/^keys=(\d+)/.exec(info(`db${db}`) ?? '')?.[1] ?? 0)).reduce((total, count) => total + count, 0)
   return {
-    usedBytes: number('used_memory'), fullestBytes: number('used_memory'), keys, gets: calls('get'), sets: calls('set'), cpuSeconds: number('used_cpu_sys') + number('used_cpu_user'),
+    usedBytes: number('used_memory'), fullestBytes: countedBytes(info), keys, gets: calls('get'), sets: calls('set'), cpuSeconds: number('used_cpu_sys') + number('used_cpu_user'),
     inKbps: number('instantaneous_input_kbps'), outKbps: number('instantaneous_output_kbps'), versions: [info('redis_version') ?? ''],
   }
 }
+
+/** What Redis compares with `maxmemory`, in bytes: not what waits to be written to its file or sent to replicas, which is much for a moment on a slow disk. */
+export function countedBytes(info: Info): number { return Number(info('used_memory') ?? 0) - Number(info('mem_not_counted_for_evict') ?? 0) }
