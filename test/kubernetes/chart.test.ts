@@ -1,18 +1,23 @@
 /**
  * The chart, installed: two control planes on one PostgreSQL, in the cluster, with the rights that it gives them and no others.
  * Needs helm, an image of Sluice that the cluster has (SLUICE_TEST_IMAGE, see packaging/Dockerfile) and a PostgreSQL that its
- * pods reach (SLUICE_TEST_CLUSTER_POSTGRES, a URL of an empty database).
+ * pods reach: one of our own where this machine is one of the cluster's, else SLUICE_TEST_CLUSTER_POSTGRES, a URL of an empty database.
  */
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
+import { networkInterfaces } from 'node:os'
 import { after, before, describe, test } from 'node:test'
 import { promisify } from 'node:util'
+import { startPostgres, type Postgres } from '../support/postgres.ts'
 import { client, password, redisBody, root, until } from '../support/server.ts'
 import { inCluster, type TestCluster } from './cluster.ts'
 
 const run = promisify(execFile)
-const [image, database] = [process.env['SLUICE_TEST_IMAGE'], process.env['SLUICE_TEST_CLUSTER_POSTGRES']]
-const missing = !image || !database ? 'NOT TESTED: set SLUICE_TEST_IMAGE and SLUICE_TEST_CLUSTER_POSTGRES' : false
+const image = process.env['SLUICE_TEST_IMAGE']
+/** Of this machine, as a node of the cluster. */
+const reached = (await run('kubectl', ['get', 'nodes', '-o', 'jsonpath={.items[*].status.addresses[?(@.type=="InternalIP")].address}'])).stdout.split(' ')
+  .find((address) => Object.values(networkInterfaces()).some((all) => all?.some((one) => one.address === address)))
+const missing = !image || !reached && !process.env['SLUICE_TEST_CLUSTER_POSTGRES'] ? 'NOT TESTED: set SLUICE_TEST_IMAGE, and SLUICE_TEST_CLUSTER_POSTGRES' : false
 const secret = 'Chart-Passw0rd'
 
 describe('the chart', { concurrency: false, skip: missing }, () => {
@@ -37,14 +42,17 @@ describe('the chart', { concurrency: false, skip: missing }, () => {
     return json.status === 'RUNNING' && json
   }, 120_000, 100)
 
+  let postgres: Postgres | undefined
+
   before(async () => {
+    const database = process.env['SLUICE_TEST_CLUSTER_POSTGRES'] ?? (postgres = await startPostgres(reached)).url
     cluster = await inCluster()
     namespace = cluster.config.namespace
     const [repository, tag] = [image!.slice(0, image!.lastIndexOf(':')), image!.slice(image!.lastIndexOf(':') + 1)]
     const set = {
       'image.repository': repository, 'image.tag': tag, 'image.pullPolicy': cluster.config.pullPolicy, 'instances.pullPolicy': cluster.config.pullPolicy,
       'instances.redisImage': cluster.config.images.redis, 'instances.kafkaImage': cluster.config.images.kafka, 'instances.user': String(cluster.config.userId),
-      'secret.databaseUrl': database!, 'secret.masterKey': 'a-key-of-this-test-0123456789', 'secret.password': secret,
+      'secret.databaseUrl': database, 'secret.masterKey': 'a-key-of-this-test-0123456789', 'secret.password': secret,
     }
     helm = async (more) => { await run('helm', ['upgrade', '--install', 'sluice', `${root}/packaging/helm/sluice`, '-n', namespace, '--create-namespace', '--wait', '--timeout', '120s', ...Object.entries({ ...set, ...more }).flatMap(([name, value]) => ['--set-string', `${name}=${value.replaceAll(/[,{}]/g, '\\$&')}`])]) }
     await helm({})
@@ -59,6 +67,7 @@ describe('the chart', { concurrency: false, skip: missing }, () => {
   after(async () => {
     await run('helm', ['uninstall', 'sluice', '-n', namespace]).catch(() => {})
     await cluster.destroy()
+    await postgres?.destroy()
   })
 
   test('one node and two, restarted while a control plane is killed, flushed and deleted', async () => {

@@ -55,8 +55,8 @@ export function postgresPrograms(): string | null {
   return places.find((place) => existsSync(join(place, 'initdb')) && existsSync(join(place, 'postgres'))) ?? null
 }
 
-/** A server that nobody shares; as durable as one that people run. */
-export async function startPostgres(): Promise<Postgres> {
+/** A server that nobody shares; as durable as one that people run. `address`: where it listens too, and `url` leads, for pods say; with a password there. */
+export async function startPostgres(address?: string): Promise<Postgres> {
   const programs = postgresPrograms()
   if (!programs) throw new Error('PostgreSQL is missing: run "npm run engines -- --postgres", or set SLUICE_TEST_POSTGRES to the URL of one')
   const folder = mkdtempSync(join(tmpdir(), 'sluice-postgres-'))
@@ -67,7 +67,7 @@ export async function startPostgres(): Promise<Postgres> {
   const made = spawnSync(join(programs, 'initdb'), ['-D', data, '-U', 'sluice', '-A', 'trust', '--no-sync', '-E', 'UTF8', '--no-locale'], { ...user, cwd: folder, encoding: 'utf8' })
   if (made.status !== 0) throw new Error(`initdb failed: ${made.stderr || made.error?.message}`)
   const port = await freePort()
-  appendFileSync(join(data, 'postgresql.conf'), `listen_addresses = '127.0.0.1'\nport = ${port}\nunix_socket_directories = ''\nmax_connections = 200\n`)
+  appendFileSync(join(data, 'postgresql.conf'), `listen_addresses = '${['127.0.0.1', ...address === undefined ? [] : [address]].join()}'\nport = ${port}\nunix_socket_directories = ''\nmax_connections = 200\n`)
   let child: ChildProcess | undefined
   let gone: Promise<void> = Promise.resolve()
   const url = `postgres://sluice:never-in-a-log@127.0.0.1:${port}/postgres`
@@ -107,6 +107,13 @@ export async function startPostgres(): Promise<Postgres> {
   }
   process.on('exit', atExit)
   await start()
+  if (address !== undefined) {
+    const secret = randomUUID()
+    appendFileSync(join(data, 'pg_hba.conf'), 'host all all 0.0.0.0/0 scram-sha-256\n')
+    await ask(url, `alter user sluice password '${secret}'`)
+    await ask(url, 'select pg_reload_conf()')
+    return { url: url.replace('never-in-a-log', secret).replace('127.0.0.1', address), start, stop, destroy }
+  }
   return {
     url, start, stop, destroy,
   }
