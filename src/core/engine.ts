@@ -136,6 +136,8 @@ export interface Engine {
    * when a server refuses what changes.
    */
   configure?(world: World, before: Spec): Promise<NodeHealth>
+  /** Whether who knocks where clients are told to comes to these servers: in a cluster every machine hears of a new port by itself. Absent: always. */
+  arrived?(world: World): Promise<NodeHealth>
   /** Before nodes start with other names for commands: sees to it that nothing on disk has a command by a name that goes. Ok when so. */
   forgetNames?(world: World, asked: Map<string, number>): Promise<NodeHealth>
   /** Hands the master's role over, away from whoever had it by these grants. Done when ok. */

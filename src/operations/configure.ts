@@ -52,6 +52,8 @@ export function configure(parts: Parts): Step {
     if (healed !== 'done') return healed
     if (!configured.ok) return waiting(context, configured.reason)
     const { [leftPorts]: left, [turningTls]: turning, ...grants } = context.instance.grants
+    const arrived = left === undefined ? undefined : await engine.arrived?.(worldOf(aimed, states, runtime))
+    if (arrived?.ok === false) return waiting(context, arrived.reason)
     if (left !== undefined || turning !== undefined) {
       // First, for nobody looks for it any more once it is not granted.
       if (left !== undefined) await runtime.provide?.({ ...instance, grants }, nodes)

@@ -2,6 +2,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { all, openSession } from './client.ts'
 import { cut, leave, move, take, type NodeView } from './views.ts'
+import type { NodeHealth } from '../../core/engine.ts'
+import type { Endpoint } from '../../core/instance.ts'
 import type { Ground } from './topology.ts'
 
 /** The machines of a cluster hear of it within a second; one that is starved later. */
@@ -29,12 +31,26 @@ export async function vacateDoor(ground: Ground, view: NodeView, endpoint: 'serv
 }
 
 /** Whether who knocks at the address comes to this node, now or soon. */
-export async function arrives(ground: Ground, { node, state }: NodeView, endpoint: 'service' | 'readonly'): Promise<boolean> {
-  const target = { ...ground.reach(node, state), doors: [ground.instance.endpoints[endpoint]!] }
+export async function arrives(ground: Ground, view: NodeView, endpoint: 'service' | 'readonly'): Promise<boolean> {
   for (const giveUp = performance.now() + arrivesWithinMs; performance.now() < giveUp; await sleep(askAgainMs)) {
-    const session = await openSession(target).catch(() => null)
-    session?.redis.disconnect()
-    if (session) return true
+    if (await answersAt(ground, view, ground.instance.endpoints[endpoint]!)) return true
   }
   return false
+}
+
+/** Whether every address that clients are told leads to its node: the instance's to the master, or each node's own where the instance has none. */
+export async function arrived(ground: Ground): Promise<NodeHealth> {
+  const { instance: { endpoints, grants }, nodes, states } = ground
+  for (const [n, node] of nodes.entries()) {
+    if (endpoints['service'] && node.id !== grants['master']) continue
+    const door = endpoints['service'] ?? { address: node.address, port: node.ports['service']! }
+    if (!await answersAt(ground, { node, state: states[n]! }, door)) return { ok: false, reason: `${door.address}:${door.port} does not lead to node ${node.ordinal} yet` }
+  }
+  return { ok: true }
+}
+
+async function answersAt(ground: Ground, { node, state }: Pick<NodeView, 'node' | 'state'>, door: Endpoint): Promise<boolean> {
+  const session = await openSession({ ...ground.reach(node, state), doors: [door] }).catch(() => null)
+  session?.redis.disconnect()
+  return session !== null
 }

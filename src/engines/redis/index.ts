@@ -5,6 +5,7 @@ import { factsOf } from './facts.ts'
 import { backUp, dataOf, grantsOn, seedsOf, unbackable, unrestorable } from './backup.ts'
 import { dataFolder } from './data-folder.ts'
 import { desk } from './desk.ts'
+import { arrived } from './doors.ts'
 import { flushallOf, flushOnce, forgetFlush, type FlushTarget } from './flush.ts'
 import { forgetNames } from './names.ts'
 import { configureAll } from './configure.ts'
@@ -74,6 +75,7 @@ export function redisEngine(secrets: RedisSecrets, installed: (runtime: RuntimeN
     forgetNames: (world, asked) => forgetNames(ground(world), asked, secrets),
     parameters: parametersOf,
     configure: (world, before) => configureAll(ground(world), before, secrets),
+    arrived: (world) => arrived(ground(world)),
     async swap(world, before) { return await topologyOf(world.instance.spec).swap?.(ground(world), before) ?? { ok: true } },
     async promote(world, to) { return await topologyOf(world.instance.spec).promote?.(ground(world), to) ?? { ok: true } },
     async vacate(world, leaving) { return await topologyOf(world.instance.spec).vacate?.(ground(world), leaving) ?? { ok: true } },
