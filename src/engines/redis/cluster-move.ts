@@ -5,21 +5,19 @@
  * and with a copy at the target a client that deletes the key at the source would be sent to that copy. So:
  * 1. Copies go to the target, which shows them to nobody while it imports; the source serves as ever, and has the last word.
  * 2. The source holds writes, what changed since is copied again, the target's replicas confirm that they have all of it, and
- *    its append-only file has it, too: the only copy from here on must not be one that Redis keeps back while its disk is slow.
+ *    the append-only files there have it, too: of what is the only copy from here on, Redis must keep nothing back while a disk is slow.
  * 3. One script at the source, which refuses if anything was written there meanwhile, deletes the keys, sends clients on to
  *    the target, and leaves a mark, all in one transaction of its stream: a successor has all of that or nothing.
  * 4. The target takes the slots. Only when every node has heard of it the mark goes.
  * Without the mark the source's shard has the last word, with it the target's: that is how a move is finished by looking.
  */
 import { createHash } from 'node:crypto'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { checkpoint } from '../../core/checkpoint.ts'
 import { fence } from '../../core/fence.ts'
 import { all, readInfo } from './client.ts'
-import { busPort, readPeers, slotCount, type ClusterView } from './cluster-views.ts'
+import { confirmed, heard, level, raised, written } from './cluster-proof.ts'
+import { ownedOf, slotCount, type ClusterView, type Head } from './cluster-views.ts'
 
-/** A shard's master, and all of its nodes. */
-export interface Head { readonly shard: number; readonly view: ClusterView; readonly id: string; readonly members: readonly ClusterView[] }
 /** What a mark says: slots that were given, and the node that was to take them. */
 export interface Given { readonly slots: readonly number[]; readonly to: string }
 type Redis = NonNullable<ClusterView['session']>['redis']
@@ -28,10 +26,6 @@ type Sent = Map<string, { readonly digest: string; readonly ends: number }>
 
 /** When the control plane dies while writes are held, they go on after this. Renewed while many keys are read. */
 const pauseMs = 1000
-const confirmWithinMs = 500
-/** News travel within some milliseconds. */
-const heardWithinMs = 1500
-const meetAfterMs = 150
 const keysAtOnce = 64
 /** Times to live are read as what is left, a moment after they were. */
 const ttlBlurMs = 50
@@ -44,6 +38,7 @@ const span = ({ me }: ClusterView): number[] => me!.slots.flatMap(([first, last]
 export async function moveSlots(heads: readonly Head[], slots: readonly number[], from: Head, to: Head, add = false): Promise<number> {
   const [source, target] = [redisOf(from.view), redisOf(to.view)]
   const sent: Sent = new Map()
+  await raised(to)
   await setSlots(to, slots, 'IMPORTING', from.id)
   checkpoint('engine.importing')
   await copy(slots, source, target, sent, add)
@@ -78,8 +73,8 @@ export async function take(heads: readonly Head[], slots: readonly number[], fro
   await claim(to, missing, from.id)
   checkpoint('engine.taken')
   // Gossip tells them as well; clients that ask them meanwhile go a longer way.
-  // A former master that still imports them would believe no gossip about them. Replicas take no such word.
-  const masters = heads.flatMap(({ members }) => members).filter((view) => view.me!.id !== to.id && view.me!.master === null)
+  // A former master that still imports them would believe no gossip about them. Replicas take no such word, nor who has not met it.
+  const masters = heads.flatMap(({ members }) => members).filter((view) => view.me!.id !== to.id && view.me!.master === null && view.peers.some((peer) => peer.id === to.id))
   await Promise.all(masters.map((view) => setSlots({ view }, slots, 'NODE', to.id)))
   await heard(heads, slots, to)
   checkpoint('engine.heard')
@@ -87,25 +82,23 @@ export async function take(heads: readonly Head[], slots: readonly number[], fro
   checkpoint('engine.unmarked')
 }
 
-/** Owns them from now on, with an epoch above all: Redis raises it only for slots that were being imported. */
+/** Owns them from now on, with an epoch above all that it heard of: Redis raises it only for slots that were being imported. */
 export async function claim(to: Head, slots: readonly number[], from: string): Promise<void> {
   await setSlots(to, slots, 'IMPORTING', from)
   await setSlots(to, slots, 'NODE', to.id)
-}
-
-/** Of these slots those that it owns, by its own word, or those that it does not. */
-export function ownedOf({ view }: Pick<Head, 'view'>, slots: readonly number[], owned: boolean): number[] {
-  return slots.filter((slot) => view.me!.slots.some(([first, last]) => slot >= first && slot <= last) === owned)
 }
 
 /** What a shard gave and may not have been taken, or not everybody knows; asked of a master or of its successor. */
 export async function givenBy(head: Pick<Head, 'view'>, shards: number, slots = span(head.view)): Promise<Given | null> {
   const mark = markIn(slots, shards)
   if (mark === null) return null
-  // A replica answers only who says READONLY; to a master it means nothing.
-  const [, text] = await all(redisOf(head.view), [['READONLY'], ['GET', mark], ['READWRITE']]) as [string, string | null]
+  // A replica answers only who says READONLY; to a master it means nothing. Where most masters are dead nobody answers but who is
+  // told to, and without an answer none of the dead could be started; older servers do not know that word. Nobody else is served in between.
+  const reading = redisOf(head.view).pipeline().config('SET', 'cluster-allow-reads-when-down', 'yes').readonly().get(mark).readwrite().config('SET', 'cluster-allow-reads-when-down', 'no')
+  const [failed, text] = ((await reading.exec()) ?? [])[2] ?? [new Error('the connection ended')]
+  if (failed) throw failed
   if (text === null) return null
-  const [to, ...given] = text.split(' ') as [string, ...string[]]
+  const [to, ...given] = String(text).split(' ') as [string, ...string[]]
   return { to, slots: given.map(Number) }
 }
 
@@ -198,50 +191,4 @@ async function each(redis: Redis, commands: readonly (readonly (string | number 
   const pipeline = redis.pipeline()
   for (const [name, ...args] of commands) pipeline.callBuffer(String(name), ...args)
   return ((await pipeline.exec()) ?? []).map(([error, answer]) => { if (error) throw error; return answer })
-}
-
-/** All replicas have what their master has written. */
-async function confirmed({ shard, view, members }: Head): Promise<void> {
-  const replicas = members.length - 1
-  if (replicas > 0 && await redisOf(view).wait(replicas, confirmWithinMs) < replicas) throw new Error(`not every replica of shard ${shard} confirmed within ${confirmWithinMs} ms`)
-}
-
-/** SIGKILL would take nothing of what was copied there. */
-async function written({ shard, view }: Head): Promise<void> {
-  const giveUp = performance.now() + confirmWithinMs
-  for (;; await sleep(2)) {
-    const info = readInfo(await redisOf(view).info('persistence'))
-    if (info('aof_enabled') !== '1' || info('aof_buffer_length') === '0') return
-    if (performance.now() > giveUp) throw new Error(`the disk of shard ${shard} took longer than ${confirmWithinMs} ms`)
-  }
-}
-
-/** The replicas have the stream up to here; WAIT asks them nothing while its master holds writes. */
-async function level({ members, view: master }: Head, offset: number): Promise<void> {
-  const giveUp = performance.now() + confirmWithinMs
-  await Promise.all(members.filter((view) => view !== master).map(async (view) => {
-    while (Number(readInfo(`\n${await redisOf(view).info('replication')}`)('slave_repl_offset')) < offset) {
-      if (performance.now() > giveUp) throw new Error(`node ${view.node.ordinal} lags behind its master`)
-    }
-  }))
-}
-
-/**
- * Every node, replicas too, which take no SETSLOT: one that had not heard would, made a master, claim what it believes its
- * shard to own. From 7.0 on the target tells all within milliseconds; otherwise a node that is told to meet another sends
- * it all that it owns within 100 ms, and one that knows it already learns just that.
- */
-async function heard(heads: readonly Head[], slots: readonly number[], to: Head): Promise<void> {
-  const began = performance.now()
-  await Promise.all(heads.flatMap(({ members }) => members).map(async (view) => {
-    for (let met = false; ; await sleep(2)) {
-      const peer = readPeers(await redisOf(view).call('CLUSTER', 'NODES') as string).find(({ id }) => id === to.id)
-      if (peer && ownedOf({ view: { ...view, me: peer } }, slots, false).length === 0) return
-      const waited = performance.now() - began
-      if (waited > heardWithinMs) throw new Error(`node ${view.node.ordinal} has not heard of the new owner`)
-      if (met || waited < meetAfterMs || view === to.view) continue
-      met = true
-      await all(redisOf(to.view), [['CLUSTER', 'MEET', view.node.address, view.node.ports['service']!, busPort(view.node)]])
-    }
-  }))
 }

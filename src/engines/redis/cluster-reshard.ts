@@ -5,8 +5,10 @@
 import { checkpoint } from '../../core/checkpoint.ts'
 import { all } from './client.ts'
 import { countedBytes } from './facts.ts'
-import { claim, givenBy, keysOf, moveSlots, ownedOf, setSlots, take, type Head } from './cluster-move.ts'
-import { headOf, ownerOf, placeOf, readPeers, slotCount, type ClusterView } from './cluster-views.ts'
+import { claim, givenBy, keysOf, moveSlots, setSlots, take } from './cluster-move.ts'
+import { headOf, ownedOf, ownerOf, placeOf, readPeers, replidGrant, slotCount, type ClusterView, type Head } from './cluster-views.ts'
+import { descendsFrom } from './views.ts'
+import type { Grants } from '../../core/instance.ts'
 import type { Ground } from './topology.ts'
 
 export type Shards = readonly (readonly [shard: number, members: readonly ClusterView[]])[]
@@ -168,13 +170,14 @@ export async function finishGiven(shards: Shards): Promise<string | null> {
  * Before a dead node is started: whoever is master of its shard now takes what had been given to it. The dead one may have
  * taken that, and died before its replica heard: it would come back as a second master, of these slots only, and stay that.
  */
-export async function claimGiven(shards: Shards, promoted: readonly ClusterView[]): Promise<void> {
+export async function claimGiven(shards: Shards, promoted: readonly ClusterView[], grants: Grants): Promise<void> {
   const heads = (await Promise.all(shards.map(async ([shard, members]): Promise<Head[]> => {
     const owner = ownerOf(members)
     if (owner) return [{ shard, view: owner, id: owner.me!.id, members }]
-    // In a shard without slots too, to which they were given; if whoever promoted it died then, it is the only master.
+    // In a shard without slots too, to which they were given; if whoever promoted it died then, it is the only master, and has the shard's data.
     const masters = members.filter(({ me }) => me !== null && me.master === null)
-    const fresh = promoted.find((view) => members.includes(view)) ?? (masters.length === 1 ? masters[0] : undefined)
+    const alone = masters.length === 1 && descendsFrom(masters[0]!, grants[replidGrant(shard)]) ? masters[0] : undefined
+    const fresh = promoted.find((view) => members.includes(view)) ?? alone
     if (!fresh) return []
     const peers = readPeers(await fresh.session!.redis.call('CLUSTER', 'NODES') as string)
     const me = peers.find(({ flags }) => flags.includes('myself'))!

@@ -9,7 +9,7 @@ import { all, copier, readInfo } from './client.ts'
 import { admitting } from './replication.ts'
 import { answering, judgeCluster } from './cluster-judge.ts'
 import { beforePromotion, claimGiven, finishGiven, fitMemory, spread, uneven, type Shards } from './cluster-reshard.ts'
-import { busPort, byShard, confirmedTo, copied, headOf, isOwner, lookAtCluster, masterGrant, ownerOf, placeOf, shardGrant, shardsOf, slotCount, type ClusterView } from './cluster-views.ts'
+import { busPort, byShard, confirmedTo, copied, headOf, isOwner, lookAtCluster, masterGrant, ownerOf, placeOf, replidGrant, shardGrant, shardsOf, slotCount, type ClusterView } from './cluster-views.ts'
 import { closeAll, isLinked, wasLinked } from './seen.ts'
 import { flushallOf } from './flush.ts'
 import { takeSlots } from './cluster-takeover.ts'
@@ -26,9 +26,6 @@ const freshMs = 200
 const promoteBeforeVotesMs = 300
 /** A replica on the same host answers its master within a millisecond; on a busy one it needs its turn. */
 const confirmWithinMs = 50
-
-/** By which the replication id of a shard's data is kept. */
-const replidGrant = (shard: number): string => `replid ${shard}`
 
 export async function arrange(ground: Ground): Promise<NodeHealth> {
   const lookedAt = Date.now()
@@ -124,18 +121,19 @@ async function takeOver(ground: Ground, views: readonly ClusterView[], lookedAt:
     // Another replica can only be elected when somebody doubts that the master lives.
     const doubted = views.some(({ peers }) => peers.some((peer) => peer.id === next.me!.master && peer.flags.some((flag) => flag.startsWith('fail'))))
     // Nobody is elected for a shard without slots.
-    const owned = next.peers.some((peer) => peer.id === next.me!.master && peer.slots.length > 0)
+    const owned = views.some(({ peers }) => peers.some((peer) => peer.id === next.me!.master && peer.slots.length > 0))
     const vote = owned && members.length > 2 && (doubted || Date.now() - lookedAt > freshMs)
     // One after another: where votes decide, a master has one at a time.
     promoted.push(await promote(ground, next, vote ? 'FORCE' : 'TAKEOVER', members.length > 2 && !vote ? promoteBeforeVotesMs : promoteWithinMs))
     masters.push(next)
   }
-  if (masters.length > 0 || views.some(({ running }) => !running)) await claimGiven(shards, masters)
+  if (masters.length > 0 || views.some(({ running }) => !running)) await claimGiven(shards, masters, grants)
   return promoted.length > 0 ? promoted.join('; ') : endHung(ground, views, (view) => {
     const [shard, members] = shards.find(([, all]) => all.includes(view))!
     const others = members.filter((one) => one !== view)
-    // A replica may; so may a master, when its replica was elected or can be promoted.
-    return ownerOf(others) !== undefined || successor(others, grants[replidGrant(shard)], view) !== undefined ? hangsAfterMs : Infinity
+    const head = headOf(others)
+    // A replica may, in a shard without slots of a master that has its data; so may a master, when its replica was elected or can be promoted.
+    return ownerOf(others) !== undefined || head?.info('master_replid') !== undefined && head.info('master_replid') === grants[replidGrant(shard)] || successor(others, grants[replidGrant(shard)], view) !== undefined ? hangsAfterMs : Infinity
   })
 }
 
@@ -171,7 +169,8 @@ async function promote(ground: Ground, next: ClusterView, how: 'FORCE' | 'TAKEOV
 
 /** Brings nodes together that all answer. A sentence when something was done, and must be looked at again. */
 async function gather(ground: Ground, views: readonly ClusterView[], shards: Shards): Promise<string | null> {
-  const fresh = views.filter((view) => view.peers.length === 1 && view.me!.epoch === 0)
+  // Later one that lost its list of nodes claims what it has keys of, and must not be believed before its master.
+  const fresh = views.filter((view) => view.peers.length === 1 && view.me!.epoch === 0 && (ground.instance.readyAt === null || view.me!.slots.length === 0))
   // Each its own, before they meet: Redis would sort equal ones out, one after another.
   await Promise.all(fresh.map(({ session, node }) => all(session!.redis, [['CLUSTER', 'SET-CONFIG-EPOCH', node.ordinal + 1]])))
   if (fresh.length > 0) checkpoint('engine.numbered')
@@ -222,7 +221,7 @@ async function follow(members: readonly ClusterView[], flushall: string): Promis
     if (view === owner || view.me!.slots.length > 0 || view.me!.master === owner.me!.id || !known || known.master !== null || isOwner(owner.me) && !isOwner(known)) continue
     // A master that has keys and no slots got copies of what was never given to it, or is its successor's now. Redis lets no such node follow.
     const copies = view.me!.master === null && view.info('db0') !== undefined
-    await all(view.session!.redis, [...copies ? [[flushall]] : [], ['CLUSTER', 'REPLICATE', owner.me!.id]])
+    await all(view.session!.redis, [...copies ? [[flushall, 'ASYNC']] : [], ['CLUSTER', 'REPLICATE', owner.me!.id]])
     checkpoint('engine.followed')
   }
 }

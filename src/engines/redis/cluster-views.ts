@@ -116,11 +116,26 @@ export function ownerOf(members: readonly ClusterView[]): ClusterView | undefine
   return members.filter((view) => isOwner(view.me)).toSorted((a, b) => b.me!.epoch - a.me!.epoch)[0]
 }
 
+/** A shard's master, and all of its nodes. */
+export interface Head { readonly shard: number; readonly view: ClusterView; readonly id: string; readonly members: readonly ClusterView[] }
+
+/** Of these slots those that it owns, by its own word, or those that it does not. */
+export function ownedOf({ view }: Pick<Head, 'view'>, slots: readonly number[], owned: boolean): number[] {
+  return slots.filter((slot) => view.me!.slots.some(([first, last]) => slot >= first && slot <= last) === owned)
+}
+
+/** By which the replication id of a shard's data is kept. */
+export const replidGrant = (shard: number): string => `replid ${shard}`
+
 /**
- * Who the other nodes of a shard follow: its owner; in a shard without slots the one that they follow already, or its first
- * node. Never one beside nodes that follow somebody else: it lost its files, and they have what it had.
+ * Who the other nodes of a shard follow: its owner; in a shard without slots one that took a dead master's place, for only it has
+ * what that had, else the one that they follow already, or its first node. Never one beside nodes that follow somebody else: it
+ * lost its files, and they have what it had.
  */
 export function headOf(members: readonly ClusterView[]): ClusterView | undefined {
   const blank = ({ me }: ClusterView): boolean => me !== null && me.master === null && me.slots.length === 0
-  return ownerOf(members) ?? members.find((view) => blank(view) && members.every((other) => blank(other) || other.me?.master === view.me!.id))
+  // The id that it had before is gone with a restart.
+  const successor = ({ info }: ClusterView): boolean => !/^0*$/.test(info('master_replid2') ?? '')
+  const promoted = members.filter((view) => blank(view) && successor(view)).toSorted((a, b) => b.me!.epoch - a.me!.epoch)[0]
+  return ownerOf(members) ?? promoted ?? members.find((view) => blank(view) && members.every((other) => blank(other) || other.me?.master === view.me!.id))
 }

@@ -30,4 +30,4 @@ function one(info: Info, commands: string): Facts {
 }
 
 /** What Redis compares with `maxmemory`, in bytes: not what waits to be written to its file or sent to replicas, which is much for a moment on a slow disk. */
-export function countedBytes(info: Info): number { return Number(info('used_memory') ?? 0) - Number(info('mem_not_counted_for_evict') ?? 0) }
+export function countedBytes(info: Info): number { return Math.max(0, Number(info('used_memory') ?? 0) - Number(info('mem_not_counted_for_evict') ?? 0)) }

@@ -59,7 +59,7 @@ export async function reaches(next: NodeView, offset: number): Promise<boolean> 
 }
 
 /** Whether its data descends from the master with this replication id: it copied all of it, or is it. */
-export const descendsFrom = (view: NodeView, replid: string | undefined): boolean => replid !== undefined && [view.info('master_replid'), view.info('master_replid2')].includes(replid)
+export const descendsFrom = (view: Pick<NodeView, 'info'>, replid: string | undefined): boolean => replid !== undefined && [view.info('master_replid'), view.info('master_replid2')].includes(replid)
 
 /** Whether the node holds an address of the instance. */
 export function holds(view: NodeView, endpoint: Endpoint): boolean { return view.places.includes(placeOf(endpoint)) }
