@@ -218,3 +218,23 @@ describe('the control plane is killed', { concurrency: false }, () => {
     })
   }
 })
+
+test('most masters and the control plane die, and it comes back when the masters that are left have given up: whole, with its data', async () => {
+  const server = await makeServer()
+  try {
+    await server.start()
+    const id = await server.createRedis('most-die', { spec_code: 'redis.cluster.xu1.large.r1.8', capacity: 8 })
+    const cluster = clusterClient(await server.running('dcs', id))
+    for (let n = 0; n < 30; n += 1) await cluster.set(`kept:${n}`, n)
+    cluster.disconnect()
+    const nodes = await clusterNodes(server, id)
+    for (const node of nodes) await until('what was acknowledged to be written', async () => (await tell(node, 'INFO', 'persistence')).includes('aof_buffer_length:0\r'))
+    await server.end('SIGKILL')
+    for (const { pid } of nodes.slice(0, 2)) process.kill(pid, 'SIGKILL')
+    await until('the one that is left to give up', async () => (await tell(nodes[2]!, 'CLUSTER', 'INFO')).includes('cluster_state:fail'))
+    await server.start()
+    const again = clusterClient(await until('it to be whole', async () => await server.status('dcs', id) === 'RUNNING' && (await server.call('console', 'GET', `/v1/operations?instance=${id}&open=true`)).json.operations.length === 0 && (await clusterNodes(server, id)).every(({ pid }, n) => n === 2 || pid !== nodes[n]!.pid) && server.running('dcs', id), 60_000, 50))
+    for (let n = 0; n < 30; n += 1) assert.equal(await again.get(`kept:${n}`), String(n))
+    again.disconnect()
+  } finally { await server.destroy() }
+})
