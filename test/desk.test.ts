@@ -28,16 +28,19 @@ async function finished(kind: 'bigkey' | 'hotkey', surveyId: string): Promise<an
 
 test('slow calls of every node, sorted and paged, in a span of time', async () => {
   const redis = client(instance)
-  await redis.eval("local n = 0 for i = 1, 3000000 do n = n + i end return n", 0)
-  await redis.eval("local n = 0 for i = 1, 1500000 do n = n + i end return n", 0)
+  // Slower than ten milliseconds on any machine, and slower than whatever else is.
+  for (const times of [30_000_000, 15_000_000]) await redis.eval(`local n = 0 for i = 1, ${times} do n = n + i end return n`, 0)
   redis.disconnect()
   const span = (more = ''): string => `/slowlog?start_time=${Date.now() - 60_000}&end_time=${Date.now() + 1000}${more}`
-  const { json } = await get(span('&sort_key=duration'))
+  // On a busy machine others are slow as well, and in between.
+  const [{ json }, { json: second }] = await until('two answers about the same', async () => {
+    const [all, page] = [await get(span('&sort_key=duration')), await get(span('&sort_key=duration&offset=1&limit=1'))]
+    return all.json.total_num === page.json.total_num && [all, page]
+  })
   assert.ok(json.total_num >= 2)
-  assert.ok(['3000000', '1500000'].every((count) => json.slowlogs.some((one: any) => one.command.startsWith(`eval local n = 0 for i = 1, ${count}`))))
+  assert.ok(['30000000', '15000000'].every((count) => json.slowlogs.some((one: any) => one.command.startsWith(`eval local n = 0 for i = 1, ${count}`))), JSON.stringify(json))
   assert.ok(Number(json.slowlogs[0].duration) >= Number(json.slowlogs[1].duration) && Number(json.slowlogs[1].duration) > 0)
-  const second = (await get(span('&sort_key=duration&offset=1&limit=1'))).json
-  assert.deepEqual([second.count, second.total_num, second.slowlogs[0].id], [1, json.total_num, json.slowlogs[1].id])
+  assert.deepEqual([second.count, second.slowlogs[0].id], [1, json.slowlogs[1].id])
   assert.equal((await get(`/slowlog?start_time=1&end_time=2`)).json.total_num, 0)
   for (const query of ['', '?start_time=1', '?start_time=x&end_time=2', '?start_time=1&end_time=2&sort_key=id', '?start_time=1&end_time=2&sort_dir=up']) assert.equal(code(await get(`/slowlog${query}`)), '400 DCS.4062', query)
   assert.equal(code(await get('/slowlog?start_time=3&end_time=2')), '400 DCS.4025')
