@@ -61,8 +61,8 @@ test('a new master that has served alone comes back itself: who was master befor
   assert.equal(await redis.dbsize(), 50)
 }))
 
-/** The replica copies everything, is made master while its append-only file is being written for two seconds, and answers its process. */
-async function madeMasterUnwritten({ id, redis, nodes, master, replica }: Pair): Promise<number> {
+/** Has the replica copy everything, and write its append-only file for two seconds; answers its process. */
+async function unwritten({ id, redis, nodes, replica }: Pair): Promise<number> {
   const next = nodes[replica]!
   await next.config('SET', 'rdb-key-save-delay', 30_000)
   await fill(redis, 'early')
@@ -76,26 +76,28 @@ async function madeMasterUnwritten({ id, redis, nodes, master, replica }: Pair):
     await fill(redis, 'late')
   } finally { process.kill(pid, 'SIGCONT') }
   await until('its file to be written', async () => /aof_rewrite_in_progress:1/.test(await next.info('persistence')) && /master_link_status:up/.test(await next.info('replication')), 10_000, 2)
-  process.kill(nodePid(server.home, id, master), 'SIGKILL')
-  // By the address: of the node itself, connections from before are not closed as long as a child has them, too.
-  await until('it to be master', async () => (await redis.info('server')).includes(`process_id:${pid}`))
-  assert.match(await redis.info('persistence'), /aof_rewrite_in_progress:1/)
   return pid
 }
 
 test('a replica that copied everything and became master before that was in its file is restarted by force: nothing is lost', () => withPair('unwritten', async (pair) => {
-  const { id, redis, replica } = pair
-  const pid = await madeMasterUnwritten(pair)
+  const { id, redis, master, replica } = pair
+  const pid = await unwritten(pair)
+  process.kill(nodePid(server.home, id, master), 'SIGKILL')
+  // By the address: of the node itself, connections from before are not closed as long as a child has them, too.
+  await until('it to be master', async () => (await redis.info('server')).includes(`process_id:${pid}`))
+  assert.match(await redis.info('persistence'), /aof_rewrite_in_progress:1/)
   assert.equal((await server.dcs('PUT', '/instances/status', { action: 'restart', instances: [id] })).status, 200)
   await quiet(id)
   assert.equal(nodePid(server.home, id, replica) !== pid, true)
   assert.equal(await redis.dbsize(), 101)
 }))
 
-test('a recovery is not done before the new master has everything in its file', () => withPair('unfinished', async (pair) => {
-  await madeMasterUnwritten(pair)
-  await quiet(pair.id)
+test('a replica that copied everything is handed the role when that is in its file, not before', () => withPair('unfinished', async (pair) => {
+  const pid = await unwritten(pair)
+  assert.equal((await server.dcs('POST', `/instances/${pair.id}/swap`)).status, 204)
+  await until('it to be master', async () => (await pair.redis.info('server')).includes(`process_id:${pid}`))
   assert.match(await pair.redis.info('persistence'), /aof_rewrite_in_progress:0/)
+  await quiet(pair.id)
 }))
 
 test('the password by which a replica copies opens nothing else', () => withPair('copies', async ({ nodes, replica }) => {

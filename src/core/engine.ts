@@ -148,7 +148,7 @@ export interface Engine {
   vacate?(world: World, leaving: readonly NodeRecord[]): Promise<NodeHealth>
   /**
    * May this node stop now? Engines with a stop command of their own give it here, to the process named by
-   * `state.identity` only, and answer true; `force` allows only what is bounded by 100 ms.
+   * `state.identity` only, and answer true; `force` allows only what is bounded by seconds.
    */
   drain?(instance: Instance, node: NodeRecord, state: NodeState, how: { readonly force: boolean }): Promise<boolean>
   /** Pure: the roles of the nodes by their ids. Absent: all nodes are alike. */

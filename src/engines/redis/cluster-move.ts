@@ -15,7 +15,7 @@ import { createHash } from 'node:crypto'
 import { checkpoint } from '../../core/checkpoint.ts'
 import { fence } from '../../core/fence.ts'
 import { all, readInfo } from './client.ts'
-import { confirmed, heard, level, raised, written } from './cluster-proof.ts'
+import { confirmed, heard, level, raised, redisOf, written } from './cluster-proof.ts'
 import { ownedOf, slotCount, type ClusterView, type Head } from './cluster-views.ts'
 
 /** What a mark says: slots that were given, and the node that was to take them. */
@@ -31,7 +31,6 @@ const keysAtOnce = 64
 const ttlBlurMs = 50
 const mostKeys = 2 ** 31 - 1
 
-const redisOf = ({ session }: ClusterView): Redis => session!.redis
 const span = ({ me }: ClusterView): number[] => me!.slots.flatMap(([first, last]) => Array.from({ length: last - first + 1 }, (_, n) => first + n))
 
 /** Moves slots with all of their keys; answers for how many ms writes were held because of their number. `add`: what only the target has stays there. */
@@ -94,6 +93,7 @@ export async function givenBy(head: Pick<Head, 'view'>, shards: number, slots = 
   if (mark === null) return null
   // A replica answers only who says READONLY; to a master it means nothing. Where most masters are dead nobody answers but who is
   // told to, and without an answer none of the dead could be started; older servers do not know that word. Nobody else is served in between.
+  fence()
   const reading = redisOf(head.view).pipeline().config('SET', 'cluster-allow-reads-when-down', 'yes').readonly().get(mark).readwrite().config('SET', 'cluster-allow-reads-when-down', 'no')
   const [failed, text] = ((await reading.exec()) ?? [])[2] ?? [new Error('the connection ended')]
   if (failed) throw failed

@@ -9,7 +9,8 @@ const confirmWithinMs = 500
 const heardWithinMs = 1500
 const meetAfterMs = 150
 
-const redisOf = ({ session }: ClusterView) => session!.redis
+/** Of a node that answers. */
+export const redisOf = ({ session }: ClusterView): NonNullable<ClusterView['session']>['redis'] => session!.redis
 
 /** All replicas have what their master has written. */
 export async function confirmed({ shard, view, members }: Head): Promise<void> {
@@ -38,7 +39,8 @@ export async function written({ members }: Head): Promise<void> {
  * claim that nobody heard would else come back with the epoch of whoever took its place, or a later one, and win.
  */
 export async function raised({ id, view, members }: Head): Promise<void> {
-  const epoch = Number(String(await redisOf(view).call('CLUSTER', 'BUMPEPOCH')).split(' ')[1])
+  const [said] = await all(redisOf(view), [['CLUSTER', 'BUMPEPOCH']]) as [string]
+  const epoch = Number(said.split(' ')[1])
   const giveUp = performance.now() + heardWithinMs
   await Promise.all(members.map(async (member) => {
     while ((readPeers(await redisOf(member).call('CLUSTER', 'NODES') as string).find((peer) => peer.id === id)?.epoch ?? -1) < epoch) {
