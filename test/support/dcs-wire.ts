@@ -1,25 +1,11 @@
 /** Requests to DCS over the wire, and what a refusal looks like there. */
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
-import { after, before } from 'node:test'
-import { ground, projectId, type Ground } from './api-double.ts'
+import { projectId } from './api-double.ts'
+import { v2, wireTo } from './wire.ts'
 
-let g: Ground
-let headers: Record<string, string>
-
-/** Brings up a ground of its own for the tests of a file, and tells when it is there. */
-export function dcsGround(ready: (ground: Ground) => void): void {
-  before(async () => {
-    g = await ground()
-    headers = { 'x-auth-token': await g.token(), 'content-type': 'application/json' }
-    ready(g)
-  })
-  after(() => g.listening.close())
-}
-
-export const v2 = `/v2/${projectId}/instances`
-export const send = (method: string, path: string, body?: unknown, more: Record<string, string> = {}) =>
-  g.call('dcs', method, path, { headers: { ...headers, ...more }, ...(body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body) }) })
+export { v2 }
+export const { onGround: dcsGround, send } = wireTo('dcs')
 export const change = (action: string, instances: unknown, version = 'v2') => send('PUT', `/${version}/${projectId}/instances/status`, { action, instances })
 export const refusedAs = (r: { status: number; json: any }, status: number, code: string) => {
   assert.equal(r.json?.error_code, code, JSON.stringify(r.json))
