@@ -48,6 +48,18 @@ async function asBefore(server: Server, ground: HaGround): Promise<void> {
   }
 }
 
+/** The least share of the processors that each node's processes had until this was called: 0 is a server's, more is less (sched(7), autogroup). */
+function leastShares(server: Server, { id, ordinals }: HaGround): () => number[] {
+  const least = ordinals.map(() => 0)
+  const share = (n: number): number => { try { return Number(/nice (-?\d+)/.exec(readFileSync(`/proc/${nodePid(server.home, id, n)}/autogroup`, 'latin1'))![1]) } catch { return 0 } }
+  const timer = setInterval(() => { for (const n of ordinals) least[n] = Math.max(least[n]!, share(n)) }, 1)
+  return () => {
+    clearInterval(timer)
+    assert.deepEqual(ordinals.map(share), ordinals.map(() => 0), 'who serves still gives way')
+    return least
+  }
+}
+
 /** Of one mode all; the other differs in its addresses alone. */
 const modes = [
   { name: 'own addresses', env: {}, ends: ['engine.saving', 'engine.warmed', 'runtime.launched', 'engine.followed', 'engine.appending', 'engine.discarded'], kills: ['engine.drained', 'runtime.prepared', 'runtime.applied'] },
@@ -69,8 +81,10 @@ for (const mode of modes) {
     test('both nodes go on where they were, and nothing of it is left', async () => {
       const ground = await haGround(server, 2, true)
       const [copies, resumed] = [counts(server, ground, copied), counts(server, ground, wentOn)]
+      const shares = leastShares(server, ground)
       assert.equal((await softRestart(server, ground)).status, 200)
       assert.equal(await intact(server, ground), 0, 'acknowledged writes are lost')
+      assert.ok(shares().every((least) => least > 0), 'a node that loads or writes its file takes the processor from who serves')
       assert.deepEqual(more(counts(server, ground, copied), copies), [0, 0], 'somebody copied everything')
       const steps = more(counts(server, ground, wentOn), resumed)
       // The old master goes on once when it becomes a replica, and again after its start.

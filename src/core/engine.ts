@@ -65,8 +65,8 @@ export interface World {
   grant(grants: Grants): Promise<void>
   /** SIGKILL to exactly the process that `states` shows for this node. */
   kill(node: NodeRecord): Promise<void>
-  /** Lets what the node's process has forked give way to processes that serve. */
-  giveWay(node: NodeRecord): void
+  /** Lets all of the node's processes give way to processes that serve, or only what its server has forked. */
+  giveWay(node: NodeRecord, who: 'all' | 'children'): void
   /** Removes a file of a node, by its path in the node's folder. Absent is fine. */
   discard(node: NodeRecord, path: string): Promise<void>
   /** Lets an endpoint of the instance lead to this node, or to nobody. Absent: servers take and leave addresses themselves. */

@@ -67,8 +67,8 @@ export interface Runtime {
   inspect(instanceId: string, nodeIds: readonly string[]): Promise<NodeState[]>
   /** SIGKILL to exactly this process; returns when it is gone. One that is gone already is fine. */
   kill(nodeId: string, identity: Identity): Promise<void>
-  /** Lets what the process has forked (a save, a file written anew) give way to what serves. Absent: it may not, or need not. */
-  giveWay?(nodeId: string, identity: Identity): void
+  /** Lets what the process has forked (a save, a file written anew) give way to what serves, and maybe the process itself. Absent: it may not, or need not. */
+  giveWay?(nodeId: string, identity: Identity, who: 'all' | 'children'): void
   /** Stops the processes and keeps their data. Absent is fine. */
   stop(instanceId: string, nodeIds: readonly string[], graceMs: number): Promise<void>
   /** Stops the processes and removes their data; `all`: of every node that was ever of this instance. Absent is fine. */

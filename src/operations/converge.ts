@@ -39,9 +39,9 @@ export function worldOf(context: StepContext, states: readonly NodeState[], runt
       const state = states.find((s) => s.id === node.id)
       if (state?.phase === 'running') await runtime.kill(node.id, state.identity!)
     },
-    giveWay(node) {
+    giveWay(node, who) {
       const state = states.find((s) => s.id === node.id)
-      if (state?.phase === 'running') runtime.giveWay?.(node.id, state.identity!)
+      if (state?.phase === 'running') runtime.giveWay?.(node.id, state.identity!, who)
     },
     discard: (node, path) => runtime.discard(node.id, path),
     ...runtime.give ? { give: (endpoint: string, node: NodeRecord | null) => runtime.give!(context.instance, endpoint, node?.id ?? null) } : {},

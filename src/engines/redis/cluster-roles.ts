@@ -14,6 +14,7 @@ import { closeAll, isLinked, wasLinked } from './seen.ts'
 import { flushallOf } from './flush.ts'
 import { takeSlots } from './cluster-takeover.ts'
 import { endHung, hangsAfterMs } from './hung.ts'
+import { serveFirst } from './precedence.ts'
 import { stillWriting } from './warm.ts'
 import type { NodeHealth } from '../../core/engine.ts'
 import type { Ground } from './topology.ts'
@@ -31,6 +32,7 @@ export async function arrange(ground: Ground): Promise<NodeHealth> {
   const lookedAt = Date.now()
   const views = await lookAtCluster(ground)
   try {
+    serveFirst(ground, views)
     const shards = shardsOf(ground.instance, ground.nodes)
     // Durable first: what is done below must be done for the same shards when somebody else goes on with it.
     let grants = await record(ground, ground.instance.grants, Object.fromEntries([...shards].map(([id, shard]) => [shardGrant(id), String(shard)])))

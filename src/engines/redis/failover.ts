@@ -8,9 +8,10 @@ import { TerminalError } from '../../core/operation.ts'
 import { all } from './client.ts'
 import { handOver } from './handover.ts'
 import { endHung, hangsAfterMs, hangsAloneAfterMs } from './hung.ts'
-import { appends, copyFrom, holds, isForked, isMaster, isReadOnly, judge, lookAgain, lookAtAll, offsetOf, reaches, type NodeView } from './views.ts'
+import { appends, copyFrom, holds, isMaster, isReadOnly, judge, lookAgain, lookAtAll, offsetOf, reaches, type NodeView } from './views.ts'
 import { closeAll, isLinked } from './seen.ts'
 import { occupy, vacateDoor } from './doors.ts'
+import { serveFirst } from './precedence.ts'
 import { admitting, obeying } from './replication.ts'
 import { formerMasters, heir, priority, priorityGrant, reconsider, withMaster } from './succession.ts'
 import { appendAgain, cool, isComplete, prepareStop, stillWriting, warmGrant } from './warm.ts'
@@ -24,8 +25,7 @@ const readsWithinMs = 200
 export async function arrange(ground: Ground): Promise<NodeHealth> {
   const views = await lookAtAll(ground)
   try {
-    // A child that saves takes a whole processor, and those who wait for an answer would share it.
-    for (const view of views) if (isForked(view)) ground.giveWay(view.node)
+    serveFirst(ground, views)
     const arranged = await arrangeRoles(ground, views)
     if (!arranged.ok) return arranged
     const writing = await appendAgain(ground, views)
@@ -89,6 +89,8 @@ async function arrangeRoles(ground: Ground, views: readonly NodeView[]): Promise
   const unsure = views.find((view) => view.running && !view.session && formerMasters(grants).includes(view.node.id))
   if (unsure) return { ok: false, reason: `${unsure.silence}; it was the master before` }
 
+  // It may have been saving, and serves from now on.
+  if (!isMaster(master)) ground.giveWay(master.node, 'children')
   for (const old of views.filter((view) => view !== master && view.session && isMaster(view))) {
     const handed = await handOver(ground, old, master)
     if (!handed.ok) return { ok: false, reason: handed.reason! }

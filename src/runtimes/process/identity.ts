@@ -1,6 +1,6 @@
 /** Who a process is: a number alone is reused, so its start time and the machine's boot count as well. */
 import { execFileSync } from 'node:child_process'
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import { readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs'
 import { platform, setPriority } from 'node:os'
 import type { Identity } from '../../core/runtime.ts'
 
@@ -36,15 +36,23 @@ export function residentBytes(pid: number): number | null {
 }
 
 /** A tenth of what a server gets where both want the same processor; all of it where nobody else does. */
-const childNiceness = 10
+const lowNiceness = 10
 
-/** Lowers the priority of all that this process has forked. Linux only; what has ended meanwhile needs none. */
-export function calmChildren(identity: Identity): void {
+/**
+ * Lowers the priority of all that this process has forked, and of the process itself or not. Linux only; what has ended meanwhile
+ * needs none. The kernel shares processors among sessions first (sched(7), autogroup), and a session's share may be raised again by whoever
+ * lowered it, which a niceness may not.
+ */
+export function giveWay(identity: Identity, who: 'all' | 'children'): void {
   if (!isAlive(identity)) return
+  const { pid } = identity
   try {
-    const children = readFileSync(`/proc/${identity.pid}/task/${identity.pid}/children`, 'latin1')
-    for (const child of children.split(' ').filter(Boolean)) setPriority(Number(child), childNiceness)
-  } catch { /* Ended, or a kernel that does not say. */ }
+    const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'latin1')
+    for (const child of children.split(' ').filter(Boolean)) setPriority(Number(child), lowNiceness)
+    const wanted = String(who === 'all' ? lowNiceness : 0)
+    const session = `/proc/${pid}/autogroup`
+    if (/nice (-?\d+)/.exec(readFileSync(session, 'latin1'))?.[1] !== wanted) writeFileSync(session, wanted)
+  } catch { /* Ended, a kernel that does not say, or one that wants to be asked again later. */ }
 }
 
 /** Processes that hold the launcher's descriptor on this lock file: servers, their fork children, launchers. Linux only. */

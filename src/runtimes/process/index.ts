@@ -9,7 +9,7 @@ import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { checkpoint } from '../../core/checkpoint.ts'
 import { fence } from '../../core/fence.ts'
-import { calmChildren, isAlive, killHolder, lockHolders, readPidFile, residentBytes, type PidFile } from './identity.ts'
+import { giveWay, isAlive, killHolder, lockHolders, readPidFile, residentBytes, type PidFile } from './identity.ts'
 import { end } from './ending.ts'
 import { spawner, type Guard } from './spawner.ts'
 import { screen } from './screen.ts'
@@ -164,7 +164,7 @@ export function processRuntime(root: string, locate: Locate, guard?: Guard, host
     // The end of what was started here is told; what an earlier control plane has started must be looked at, and so must rules.
     quiet: ({ id, spec }) => !spec.sources && (seen.get(id)?.every((pid) => pid !== null && ours.has(pid)) ?? false),
     async kill(_nodeId, identity) { await end({ ...identity, generation: 0 }, 0, ours) },
-    giveWay(_nodeId, identity) { calmChildren(identity) },
+    giveWay(_nodeId, identity, who) { giveWay(identity, who) },
     async discard(nodeId, path) {
       fence()
       await rm(join(folder(nodeId), path), { force: true, recursive: true })
