@@ -92,9 +92,19 @@ describe('redis engine', () => {
   })
 
   test('customers cannot take the node away from the control plane', async () => {
-    for (const command of [['ACL', 'SETUSER', 'sluice', 'off'], ['DEBUG', 'SLEEP', '1'], ['REPLICAOF', '127.0.0.1', '1'], ['MODULE', 'LIST']]) {
+    for (const command of [['ACL', 'SETUSER', 'sluice', 'off'], ['DEBUG', 'SLEEP', '1'], ['REPLICAOF', '127.0.0.1', '1'], ['MODULE', 'LIST'], ['CLIENT', 'PAUSE', '1'], ['CLIENT', 'UNPAUSE']]) {
       await assert.rejects(customer.call(command[0]!, ...command.slice(1)), /NOPERM|not allowed/)
     }
+    assert.equal(typeof await customer.client('ID'), 'number')
+  })
+
+  test('what an earlier release let customers do is taken from them with the next change', async () => {
+    const ours = new Redis({ host: node.address, port: node.ports['service']!, username: 'sluice', password: `account-of-${instance.id}` })
+    await ours.call('ACL', 'SETUSER', 'default', '+client')
+    ours.disconnect()
+    assert.equal(await customer.call('CLIENT', 'UNPAUSE'), 'OK')
+    assert.deepEqual(await engine.configure!(await world(), instance.spec), { ok: true })
+    await assert.rejects(customer.call('CLIENT', 'UNPAUSE'), /NOPERM/)
   })
 
   test('only 4.0 and later can be flushed', () => {

@@ -98,7 +98,13 @@ async function isAdmitted({ session }: Seen, [name, rules]: User): Promise<boole
   const hashes = rules.filter((rule) => rule.startsWith('#')).map((rule) => rule.slice(1))
   return flags.includes('on') && flags.includes('nopass') === rules.includes('nopass')
     && passwords.length === hashes.length && hashes.every((hash) => passwords.includes(hash)) && commands.includes('-@write') === rules.includes('-@write')
+    // One that was started by an earlier release lets them.
+    && mayUnpause(commands) === mayUnpause(rules)
 }
+
+const unpausing = ['@all', '@admin', '@dangerous', '@connection', '@slow', 'client', 'client|unpause']
+/** By the last rule that is about it: a server says the same with other rules. */
+function mayUnpause(rules: readonly string[]): boolean { return rules.findLast((rule) => unpausing.includes(rule.slice(1)))?.startsWith('+') ?? false }
 
 /** Has a node connect to the others from another address, from its next connection on. */
 async function come({ session, node }: Seen, source: string | null): Promise<void> {

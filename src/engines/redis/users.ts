@@ -6,15 +6,17 @@ import { topologyOf } from './topology.ts'
 import type { Instance } from '../../core/instance.ts'
 import type { RedisSecrets } from './layout.ts'
 
+/** Of CLIENT all but PAUSE and UNPAUSE: writes are paused while a role or a slot changes hands, and what is let through then is on one side only. 6.2 can only be told so. */
+const client = ['caching', 'getname', 'getredir', 'help', 'id', 'info', 'kill', 'list', 'no-evict', 'reply', 'setname', 'tracking', 'trackinginfo', 'unblock'].map((name) => `+client|${name}`)
 /** Commands by which a customer could take the node away from the control plane. */
-const withheld = '-acl -debug -module -replicaof -slaveof -failover'
+const withheld = ['-acl', '-debug', '-module', '-replicaof', '-slaveof', '-failover', '-client', ...client]
 
 /** A user's name and its rules, as redis.conf and ACL SETUSER take them. */
 export type User = readonly [name: string, rules: readonly string[]]
 
 /** What no customer may do, whoever it is. */
 function rulesOf(instance: Instance): string[] {
-  return ['~*', '&*', '+@all', ...withheld.split(' '), ...topologyOf(instance.spec).withheld?.split(' ') ?? [], ...isReadOnly(instance) ? ['-@write'] : []]
+  return ['~*', '&*', '+@all', ...withheld, ...topologyOf(instance.spec).withheld?.split(' ') ?? [], ...isReadOnly(instance) ? ['-@write'] : []]
 }
 
 /** Customers' users first, and last those that never change: by which nodes copy, and the control plane's own. */
