@@ -123,6 +123,9 @@ export const formerNames = 'former names'
 /** By which it is kept among the grants that some servers may speak TLS and others not, until all have turned. */
 export const turningTls = 'turning tls'
 
+/** By which it is kept among the grants that servers may have other settings than the spec says: those of a change that failed, as JSON; until a recovery has proven that they have not. */
+export const unsettled = 'unsettled'
+
 /** Every address by which clients reach an instance and its nodes. */
 export function addressesOf({ endpoints }: Pick<Instance, 'endpoints'>, nodes: readonly Pick<NodeRecord, 'address'>[]): readonly string[] {
   return [...new Set([...Object.values(endpoints), ...nodes].map(({ address }) => address))]

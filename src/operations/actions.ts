@@ -1,6 +1,6 @@
 /** The table of what can be done: one row an action. */
 import { check } from './check.ts'
-import { configure } from './configure.ts'
+import { configure, recover } from './configure.ts'
 import { converge } from './converge.ts'
 import { backup } from './backup.ts'
 import { restore } from './restore.ts'
@@ -46,7 +46,7 @@ export const actions: Readonly<Record<Action, ActionRow>> = {
   // Long enough for a Redis of many gigabytes to load its append-only file: some 17 s a gigabyte.
   restart: { step: converge({ force: true, rolling: false }), bumps: true, deadlineMs: 30 * minute, failures: 10 },
   soft_restart: { step: converge({ force: false, rolling: true }), bumps: true, deadlineMs: 30 * minute, failures: 10, cancellable: true },
-  recover: { step: converge({ force: false, rolling: false }), bumps: false, deadlineMs: 30 * minute, failures: 10 },
+  recover: { step: recover, bumps: false, deadlineMs: 30 * minute, failures: 10 },
   swap: { step: swap, bumps: false, deadlineMs: 10 * minute, failures: 10 },
   // Nodes that run stay as they are; only those that are missing start.
   extend: { step: converge({ force: false, rolling: true }), bumps: false, deadlineMs: 30 * minute, failures: 10 },

@@ -1,12 +1,13 @@
 /**
  * Makes changed settings true on nodes that go on running. When a server refuses one, what was set is taken back, and the
- * operation fails with the instance as it was before.
+ * operation fails with the instance as it was before. A recovery does the same about what a change that failed otherwise has left.
  */
 import { checkpoint } from '../core/checkpoint.ts'
 import { converge, provide, worldOf } from './converge.ts'
 import { formerOf, TerminalError, type Places, type Step, type StepContext } from '../core/operation.ts'
 import type { Parts } from './actions.ts'
-import { leftPorts, turningTls, type Instance, type Spec } from '../core/instance.ts'
+import type { NodeState } from '../core/runtime.ts'
+import { leftPorts, turningTls, unsettled, type Instance, type Spec } from '../core/instance.ts'
 
 const lookAgainMs = 10
 /** Servers that answer move within some milliseconds. Of one that does not the others may have to take over, wherever it listens. */
@@ -17,14 +18,15 @@ export function configure(parts: Parts): Step {
   const heal = converge({ force: false, rolling: false })(parts)
   return async (context) => {
     const { operation } = context
-    const former = { ...context.instance.spec, ...formerOf(operation.memo)?.spec }
+    const recovers = operation.action === 'recover'
+    const former = { ...context.instance.spec, ...recovers ? JSON.parse(context.instance.grants[unsettled]!) as Partial<Spec> : formerOf(operation.memo)?.spec }
     const refused = operation.memo['refused']
     const wanted = context.instance.spec
     const [spec, before] = refused === undefined ? [wanted, former] : [former, wanted]
     const aimed = aimedAt(context, spec, refused === undefined ? null : formerOf(operation.memo)?.places ?? null)
     // Durable first: whoever goes on with this takes it back as well.
     const refuse = async (error: unknown): Promise<{ waitMs: number }> => {
-      if (!(error instanceof TerminalError) || refused !== undefined) throw error
+      if (!(error instanceof TerminalError) || refused !== undefined || recovers) throw error
       await context.remember({ ...operation.memo, refused: error.message })
       // For what was before that has to be true again.
       scratch.delete('provided')
@@ -32,7 +34,7 @@ export function configure(parts: Parts): Step {
     }
     try { await provide(aimed, parts) } catch (error) { return refuse(error) }
     const { instance, nodes } = aimed
-    let configured, states
+    let configured, states: readonly NodeState[], refusal: Error | null = null
     try {
       // Whatever starts a node from here on starts it with the new settings.
       if (runtime.renew && !scratch.has(`renewed ${refused !== undefined}`)) {
@@ -41,20 +43,28 @@ export function configure(parts: Parts): Step {
         checkpoint('runtime.renewed')
       }
       states = await runtime.inspect(instance.id, nodes.map((node) => node.id))
-      configured = await engine.configure!(worldOf(aimed, states, runtime), before)
+      configured = await engine.configure!(worldOf(aimed, states, runtime), before).catch((error: unknown) => {
+        if (!recovers || !(error instanceof TerminalError)) throw error
+        // Who takes over from a dead master must not wait for that.
+        refusal = error
+        return { ok: false, reason: error.message }
+      })
     } catch (error) { return refuse(error) }
     // Until all have moved nobody is told where the others are.
     const since = scratch.get('moving') ?? Date.now()
     scratch.set('moving', since)
-    if ((operation.action === 'port' || operation.action === 'ssl') && !configured.ok && Date.now() - since < movesWithinMs && states.every((state) => state.phase === 'running')) return waiting(context, configured.reason)
+    if ((operation.action === 'port' || operation.action === 'ssl' || recovers) && refusal === null && !configured.ok && Date.now() - since < movesWithinMs && states.every((state) => state.phase === 'running')) return waiting(context, configured.reason)
     // Nodes that are down get the settings with their files; the others have them by now, whoever else is missing.
     const healed = await heal(aimed)
     if (healed !== 'done') return healed
+    if (refusal) throw refusal
     if (!configured.ok) return waiting(context, configured.reason)
-    const { [leftPorts]: left, [turningTls]: turning, ...grants } = context.instance.grants
+    const { [leftPorts]: left, [turningTls]: turning, ...others } = context.instance.grants
+    const { [unsettled]: _, ...settled } = others
+    const grants = recovers ? settled : others
     const arrived = left === undefined ? undefined : await engine.arrived?.(worldOf(aimed, states, runtime))
     if (arrived?.ok === false) return waiting(context, arrived.reason)
-    if (left !== undefined || turning !== undefined) {
+    if (left !== undefined || turning !== undefined || recovers) {
       // First, for nobody looks for it any more once it is not granted.
       if (left !== undefined) await runtime.provide?.({ ...instance, grants }, nodes)
       await context.grant(grants)
@@ -75,4 +85,10 @@ function aimedAt(context: StepContext, spec: Spec, places: Places | null): StepC
     get instance(): Instance { return { ...context.instance, spec, ...places ? { endpoints: places.endpoints } : {} } },
     get nodes() { return places ? context.nodes.map((node) => ({ ...node, ports: places.ports[node.id] ?? node.ports })) : context.nodes },
   }
+}
+
+/** Brings back what ended, and what a change that failed has left half done. */
+export function recover(parts: Parts): Step {
+  const [heal, settle] = [converge({ force: false, rolling: false })(parts), configure(parts)]
+  return (context) => (context.instance.grants[unsettled] === undefined ? heal : settle)(context)
 }

@@ -8,7 +8,7 @@ import { isAway } from '../core/away.ts'
 import { outdated } from './converge.ts'
 import { reporter } from './outages.ts'
 import type { Engine } from '../core/engine.ts'
-import type { EngineName, Instance, NodeRecord, RuntimeName } from '../core/instance.ts'
+import { unsettled, type EngineName, type Instance, type NodeRecord, type RuntimeName } from '../core/instance.ts'
 import type { Logger } from '../core/logger.ts'
 import type { NodeState, Runtime } from '../core/runtime.ts'
 
@@ -118,6 +118,8 @@ function observe({ db, engines, runtimes, host, log, opened }: ObserverParts, na
     const health = await engines[instance.engine].probe(instance, nodes, states)
     if (stopped) return
     asked.set(instance.id, { at: Date.now(), silences: health.ok ? 0 : silences + 1 })
+    // It answers, so it can be told.
+    if (health.ok && instance.grants[unsettled] !== undefined) return open(instance, { cause: 'a change of it failed, and its servers may have a part of that', crashes: instance.crashes, waitMs: 0, startsMs: 0 })
     if (health.ok && instance.health !== 'healthy') return judged(instance, 'healthy', null)
     if (health.ok || silences + 1 < silencesBeforeUnhealthy) return
     const cause = health.reason ?? 'the engine does not answer'

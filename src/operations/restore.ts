@@ -121,6 +121,7 @@ async function stopAll({ instance, nodes }: StepContext, { engine, runtime }: Pa
   await Promise.all(nodes.map(async (node) => {
     const state = states.find(({ id }) => id === node.id)!
     if (state.phase === 'running') await engine.drain?.(instance, node, state, { force: true })
+    checkpoint('engine.drained')
   }))
   await runtime.stop(instance.id, nodes.map((node) => node.id), Math.max(...engine.layout(instance, nodes).map((spec: NodeSpec) => spec.graceMs)))
 }

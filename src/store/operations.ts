@@ -1,13 +1,14 @@
 /** Operations: accepted, leased, remembered, settled. Every write of a worker is fenced by its lease. */
 import { deleteInstances, deleteNodes, lockInstances } from './instances.ts'
-import { releaseLeft, setPlaces } from './places.ts'
+import { releaseLeft } from './places.ts'
+import { takeBack } from './taken-back.ts'
 import { deleteCopies, endCopies } from './backups.ts'
 import { deleteSurveys } from './surveys.ts'
 import { appendAudit } from './audit.ts'
 import { asked, insertMany, skipLocked, transact, type Database, type Tx } from './database.ts'
 import { clusterHost } from '../core/instance.ts'
 import type { OperationRow } from './tables.ts'
-import { formerOf, type Action, type Memo, type Operation, type Outcome } from '../core/operation.ts'
+import type { Action, Memo, Operation, Outcome } from '../core/operation.ts'
 import type { EngineName, Grants, Instance } from '../core/instance.ts'
 import type { Provision } from '../core/runtime.ts'
 
@@ -207,9 +208,9 @@ export async function settle(db: Database, owner: string, settlements: readonly 
     for (const { operation, cause } of ended.filter((s) => !(s.well ?? s.outcome !== 'failed'))) {
       await tx.updateTable('instances').set({ health: 'unhealthy', cause, updated_at: now }).where('id', '=', operation.instanceId).execute()
     }
-    for (const { operation, outcome, well } of ended) if (well || outcome === 'failed' && operation.action === 'shrink') await restoreSpec(tx, operation)
+    for (const { operation, outcome, well } of ended) if (well || outcome === 'failed') await takeBack(tx, operation, well ?? false)
     // Only where nothing listens there any more.
-    for (const { operation, outcome, well } of ended) if (operation.action === 'port' && (outcome === 'done' || well)) await releaseLeft(tx, operation.instanceId)
+    for (const { operation, outcome, well } of ended) if ((operation.action === 'port' || operation.action === 'recover') && (outcome === 'done' || well)) await releaseLeft(tx, operation.instanceId)
     for (const { operation, floor } of ended) if (floor !== undefined) await tx.updateTable('instances').set({ floor }).where('id', '=', operation.instanceId).execute()
     const copies = ended.filter((s) => s.operation.action === 'backup' || s.operation.action === 'restore')
     await endCopies(tx, copies.map(({ operation, outcome, cause }) => ({ operationId: operation.id, outcome, cause })), now)
@@ -221,16 +222,6 @@ export async function settle(db: Database, owner: string, settlements: readonly 
     })))
     return ours
   })
-}
-
-/** Takes back what an operation had changed of its instance's spec. */
-async function restoreSpec(tx: Tx, { instanceId, memo }: Operation): Promise<void> {
-  const former = formerOf(memo)
-  const row = await tx.selectFrom('instances').select(['spec', 'attributes']).where('id', '=', instanceId).executeTakeFirst()
-  if (!former || !row) return
-  const [spec, attributes] = [{ ...JSON.parse(row.spec), ...former.spec }, { ...JSON.parse(row.attributes), ...former.attributes }]
-  await tx.updateTable('instances').set({ spec: JSON.stringify(spec), attributes: JSON.stringify(attributes) }).where('id', '=', instanceId).execute()
-  if (former.places) await setPlaces(tx, instanceId, former.places)
 }
 
 /** Raises the generation of instances and returns nothing that could be stale: each goes up by one. */

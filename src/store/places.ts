@@ -1,5 +1,6 @@
 /** Where instances and their nodes are found: moving them, and which addresses are held. */
 import { endpointAddresses, insertAddresses, instancesByIds, nodeAddresses, nodesOf } from './instances.ts'
+import { leftPorts } from '../core/instance.ts'
 import type { Database, Tx } from './database.ts'
 import type { AddressRow } from './tables.ts'
 import type { Places } from '../core/operation.ts'
@@ -12,8 +13,9 @@ export async function setPlaces(tx: Tx, id: string, { endpoints, ports }: Places
   await insertAddresses(tx, (await dueOf(tx, id)).filter((row) => !held.has(keyOfAddress(row))))
 }
 
-/** Frees the addresses that an instance and its nodes have left. */
+/** Frees the addresses that an instance and its nodes have left, unless somebody may still listen there. */
 export async function releaseLeft(tx: Tx, id: string): Promise<void> {
+  if ((await instancesByIds(tx, [id])).get(id)?.grants[leftPorts] !== undefined) return
   const due = new Set((await dueOf(tx, id)).map(keyOfAddress))
   for (const row of (await heldBy(tx, id)).filter((one) => !due.has(keyOfAddress(one)))) {
     await tx.deleteFrom('addresses').where('host', '=', row.host).where('address', '=', row.address).where('port', '=', row.port).execute()

@@ -182,6 +182,7 @@ export function processRuntime(root: string, locate: Locate, guard?: Guard, host
     },
     async stop(_instanceId, nodeIds, graceMs) {
       await Promise.all(nodeIds.filter((id) => existsSync(folder(id))).map(async (id) => {
+        fence()
         want(id, 'stopped')
         await halt(id, graceMs)
       }))
