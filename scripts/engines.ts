@@ -23,6 +23,8 @@ export interface EnsureOptions {
   readonly openssl?: boolean
   /** For whitelists; on Linux, where root alone can use it. */
   readonly nftables?: boolean
+  /** A machine of its own for the test of the service; on Linux, where root alone can start one. */
+  readonly machine?: boolean
   /** Python with virtual environments, for the clouds' own clients. */
   readonly python?: boolean
   /** Whether a person can be asked before something is installed with more rights than ours. */
@@ -42,7 +44,9 @@ export async function ensureEngines(options: EnsureOptions): Promise<void> {
     if (!postgresPrograms()) throw new Error('PostgreSQL was installed and its initdb is not found: put it on PATH, or set SLUICE_TEST_POSTGRES to the URL of a server')
   }
   if (options.openssl && !works('openssl', 'version')) await installPackages(['openssl'], 'Tests make certificates', options)
-  if (options.nftables && platform() === 'linux' && process.getuid?.() === 0 && !['nft', '/usr/sbin/nft'].some((path) => works(path, '--version'))) await installPackages(['nftables'], 'IP whitelists of Redis are rules of nftables', options)
+  const rootOfLinux = platform() === 'linux' && process.getuid?.() === 0
+  if (options.nftables && rootOfLinux && !['nft', '/usr/sbin/nft'].some((path) => works(path, '--version'))) await installPackages(['nftables'], 'IP whitelists of Redis are rules of nftables', options)
+  if (options.machine && rootOfLinux && !works('systemd-nspawn', '--version')) await installPackages(['machine'], 'The unit for systemd is tested under a systemd of its own', options)
   if (options.python && !works('python3', '-c', 'import venv, ensurepip')) await installPackages(['python'], "Tests run the clouds' own clients, which are written in Python", options)
   if (!options.kafka) return
   if (!programs.java && !works(join(process.env['JAVA_HOME'] ?? '', process.env['JAVA_HOME'] ? 'bin/java' : 'java'), '-version')) await installPackages(['java'], 'Apache Kafka runs on Java 17 or later', options)
@@ -83,8 +87,8 @@ async function installKafka(engineFolder: string, options: EnsureOptions): Promi
 }
 
 const packages = {
-  apt: { redis: 'redis-server', java: 'openjdk-17-jre-headless', maven: 'maven', postgres: 'postgresql', openssl: 'openssl', python: 'python3-venv', nftables: 'nftables' },
-  brew: { redis: 'redis', java: 'temurin', maven: 'maven', postgres: 'postgresql', openssl: 'openssl', python: 'python', nftables: 'nftables' },
+  apt: { redis: 'redis-server', java: 'openjdk-17-jre-headless', maven: 'maven', postgres: 'postgresql', openssl: 'openssl', python: 'python3-venv', nftables: 'nftables', machine: 'systemd-container' },
+  brew: { redis: 'redis', java: 'temurin', maven: 'maven', postgres: 'postgresql', openssl: 'openssl', python: 'python', nftables: 'nftables', machine: 'systemd' },
 } as const
 
 async function installPackages(names: readonly (keyof typeof packages.apt)[], why: string, { interactive, log }: EnsureOptions): Promise<void> {

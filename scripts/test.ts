@@ -15,7 +15,7 @@ import { pythonWith } from './clients.ts'
 
 const mode = process.argv[2] ?? 'all'
 const root = resolve(import.meta.dirname, '..')
-const slow = /whitelist|kafka|clients|crash|deadline|several|outage|hosts|upgrade|transfer/
+const slow = /whitelist|systemd|kafka|clients|crash|deadline|several|outage|hosts|upgrade|transfer/
 
 /** Wait for deadlines, leases and servers that come back most of their time, and measure none: beside the others, one at a time. What they say comes in one piece. */
 const waiting = /crash-redis|deadline|hosts|outage|several/
@@ -26,7 +26,7 @@ if (cluster && !process.env['KUBECONFIG']) {
   process.exit(1)
 }
 const clients = mode === 'all' || mode === 'postgres'
-await ensureEngines({ redis: true, kafka: mode !== 'fast' && !cluster, nftables: mode === 'all' || mode === 'postgres', postgres: true, openssl: mode !== 'sweep', python: clients, interactive: process.stdin.isTTY ?? false, log: (line) => console.log(line) })
+await ensureEngines({ redis: true, kafka: mode !== 'fast' && !cluster, nftables: clients, machine: clients, postgres: true, openssl: mode !== 'sweep', python: clients, interactive: process.stdin.isTTY ?? false, log: (line) => console.log(line) })
 if (clients) for (const set of ['huawei', 'openstack'] as const) pythonWith(set, (line) => console.log(line))
 // One for all of them: each test has a database of its own in it.
 const postgres = process.env['SLUICE_TEST_POSTGRES'] ? null : await startPostgres()
