@@ -108,12 +108,12 @@ describe('under systemd', { concurrency: false }, () => {
   })
 
   test('while it cannot start it tries again and again, and says why', async () => {
-    await shell('mkdir -p /run/systemd/system/sluice.service.d && printf "[Service]\nRestartSec=0\n" > /run/systemd/system/sluice.service.d/soon.conf && systemctl daemon-reload && systemctl stop sluice')
+    await shell('mkdir -p /run/systemd/system/sluice.service.d && printf "[Unit]\nStartLimitBurst=1\n[Service]\nRestartSec=0\n" > /run/systemd/system/sluice.service.d/soon.conf && systemctl daemon-reload && systemctl stop sluice')
     const other = machine.open(program, '-e', "require('net').createServer().listen(7480, '127.0.0.1'); process.stdin.resume().on('end', () => process.exit())")
     try {
       await run('systemctl', 'start', 'sluice')
-      // Systemd's own limit is five in ten seconds.
-      await until('the sixth try', async () => Number(await shown('NRestarts')) >= 6)
+      // Where there is a limit, it is one in ten seconds now, and five before: a slow machine needs longer for five.
+      await until('the third try', async () => Number(await shown('NRestarts')) >= 3)
       assert.match(await log(), /sluice: .*7480/)
     } finally { other.stdin!.end() }
     await ready()

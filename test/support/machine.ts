@@ -55,7 +55,8 @@ export async function startMachine(): Promise<Machine> {
     await until('the machine to come up', async () => {
       if (machine.exitCode !== null) throw new Fatal(`no machine could be started: ${said}`)
       return first() !== notThis && /running|degraded/.test(await run('systemctl', 'is-system-running', '--wait').catch((error) => error.stdout))
-    }, 30_000, 50)
+    // Systemd itself gives what has to end this long.
+    }, 90_000, 50)
   }
   await up()
   return {
