@@ -1,20 +1,12 @@
 /** Redis Cluster on real Redis servers, through the external contract: what its clients see while it is changed, and while nodes and control planes die. */
-import { homeVault } from '../src/vault.ts'
 import assert from 'node:assert/strict'
 import { rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
-import { readConfig } from '../src/config.ts'
-import { redisEngine } from '../src/engines/redis/index.ts'
-import { findRedis, locateRedis } from '../src/engines/redis/program.ts'
-import { actions } from '../src/operations/actions.ts'
-import { instanceFor } from './contracts/engine.ts'
 import { redisClusterScenarios } from './crash/cluster.ts'
 import { clusterClient, clusterNodes, clusterStarts, selfOf, smallCluster, tell, type ClusterNode } from './support/cluster.ts'
-import { testGround } from './support/ground.ts'
-import { Fatal, makeServer, password, root, sleep, until, type Server } from './support/server.ts'
-import type { Instance, NodeRecord } from '../src/core/instance.ts'
-import type { Action, Memo, Operation } from '../src/core/operation.ts'
+import { clusterSteps } from './support/steps.ts'
+import { makeServer, root, sleep, until, type Server } from './support/server.ts'
 
 const modes = [['an address of its own for each node', {}], ['one host with a range of ports', { SLUICE_NODE_HOST: '127.0.0.1', SLUICE_NODE_PORTS: '24000-24400' }]] as const
 
@@ -135,56 +127,30 @@ for (const [mode, env] of modes) {
 }
 
 test('replicas are added and taken away while it serves; taking whole shards away is refused with a reason', async () => {
-  const { programs } = readConfig(process.env)
-  const engine = redisEngine({ account: (id) => `account-of-${id}`, customer: () => password, open: (text: string) => text }, async () => (await findRedis(programs)).version)
-  const ground = await testGround(locateRedis(programs))
-  const made = instanceFor(engine, '7.0', 'redis.cluster.xu1.large.r1.4')
-  const sized = (shards: number, replicas: number): Instance['spec'] => ({ ...made.spec, topology: 'cluster', shards, replicas, nodeCount: shards * replicas })
-  let instance: Instance = { ...made, spec: sized(3, 1) }
-  let nodes: NodeRecord[] = []
-  const more = async (count: number) => {
-    for (let n = 0; n < count; n += 1) nodes = [...nodes, { id: `${instance.id}-${nodes.length}`, instanceId: instance.id, ordinal: nodes.length, host: 'h', ...await ground.place(engine.ports(instance.spec)) }]
-  }
-  /** What a worker does with an operation, without its database. */
-  const perform = async (action: Action, first: Memo = {}) => {
-    let memo = first
-    const step = actions[action].step({ engine, runtime: ground.runtime, vault: homeVault('/nowhere'), scratch: new Map() })
-    await until(`${action} to be done`, async () => {
-      const result = await step({
-        instance, nodes, operation: { id: 'o', action, memo } as Operation, signal: new AbortController().signal, cancelled: false, progress() {},
-        async remember(next) { memo = next }, async grant(grants) { instance = { ...instance, grants } }, async place() {}, async copied() { return [] },
-      }).catch((error) => { throw new Fatal((error as Error).message) })
-      return result === 'done'
-    }, 30_000, 10)
-  }
+  const { engine, ground, instance, nodes, states, records, size, perform } = await clusterSteps()
   try {
-    await more(3)
+    await size(3, 1)
     await perform('create')
-    instance = { ...instance, readyAt: 1 }
-    const asked = (node: NodeRecord): ClusterNode => ({ id: node.id, ordinal: node.ordinal, address: node.address, port: node.ports['service']!, pid: 0 })
-    const cluster = clusterClient({ ip: nodes[0]!.address, port: nodes[0]!.ports['service']! })
+    const cluster = clusterClient({ ip: nodes()[0]!.address, port: nodes()[0]!.port })
     await Promise.all(Array.from({ length: 30 }, (_, n) => cluster.set(`kept:${n}`, n)))
     cluster.disconnect()
 
-    instance = { ...instance, spec: sized(3, 2) }
-    await more(3)
+    await size(3, 2)
     await perform('extend')
-    const selves = await Promise.all(nodes.map(asked).map(selfOf))
+    const selves = await Promise.all(nodes().map(selfOf))
     assert.deepEqual(selves.slice(3).map(({ role, master }) => [role, master]), selves.slice(0, 3).map((self) => ['slave', self.id]))
 
     // The old masters go, so their slots are handed over first.
-    const leaving = nodes.slice(0, 3)
-    instance = { ...instance, spec: sized(3, 1) }
-    await perform('shrink', { leaving: leaving.map((node) => node.id).join(',') })
-    nodes = nodes.slice(3)
-    assert.deepEqual((await Promise.all(nodes.map(asked).map(selfOf))).map(({ role, slots }) => [role, slots]), [['master', '0-5460'], ['master', '5461-10921'], ['master', '10922-16383']])
-    assert.deepEqual(await engine.probe(instance, nodes, await ground.runtime.inspect(instance.id, nodes.map((node) => node.id))), { ok: true })
+    await size(3, 1)
+    await perform('shrink', { memo: { leaving: nodes().slice(0, 3).map((node) => node.id).join(',') } })
+    assert.deepEqual((await Promise.all(nodes().map(selfOf))).map(({ role, slots }) => [role, slots]), [['master', '0-5460'], ['master', '5461-10921'], ['master', '10922-16383']])
+    assert.deepEqual(await engine.probe(instance(), records(), await states()), { ok: true })
     // All nodes that the first client knew are gone.
-    const later = clusterClient({ ip: nodes[0]!.address, port: nodes[0]!.ports['service']! })
+    const later = clusterClient({ ip: nodes()[0]!.address, port: nodes()[0]!.port })
     for (let n = 0; n < 30; n += 1) assert.equal(await later.get(`kept:${n}`), String(n))
     later.disconnect()
 
-    await assert.rejects(perform('shrink', { leaving: nodes[0]!.id }), /shards cannot be removed/)
+    await assert.rejects(perform('shrink', { memo: { leaving: nodes()[0]!.id } }), /shards cannot be removed/)
   } finally { await ground.destroy() }
 })
 

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
+import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
@@ -96,6 +97,22 @@ describe('redis engine', () => {
       await assert.rejects(customer.call(command[0]!, ...command.slice(1)), /NOPERM|not allowed/)
     }
     assert.equal(typeof await customer.client('ID'), 'number')
+  })
+
+  test('what waits to be sent to a replica counts as used, and not as filling the memory that a customer has', async () => {
+    const ours = new Redis({ host: node.address, port: node.ports['service']!, username: 'sluice', password: `account-of-${instance.id}` })
+    // Its copy begins at once, and not with others after 5 s.
+    await ours.config('SET', 'repl-diskless-sync', 'no')
+    const replica = connect(node.ports['service']!, node.address).pause()
+    replica.write('SYNC\r\n')
+    await until('the replica to be there', async () => /slave0:.*state=online/.test(await ours.info('replication')))
+    const value = 'x'.repeat(1 << 20)
+    for (let n = 0; n < 40; n += 1) await customer.set('large', value)
+    const facts = await engine.facts!(instance, [node], [await state()])
+    assert.ok(facts.usedBytes > 16 << 20 && facts.fullestBytes < 8 << 20, `${facts.usedBytes} used, ${facts.fullestBytes} of them the customer's`)
+    replica.destroy()
+    ours.disconnect()
+    await customer.del('large')
   })
 
   test('what an earlier release let customers do is taken from them with the next change', async () => {

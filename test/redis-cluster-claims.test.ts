@@ -1,0 +1,111 @@
+/** Who is believed to own slots in a Redis Cluster that grows, or whose nodes lost something: on real servers, with operations that are left half way. */
+import assert from 'node:assert/strict'
+import { rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { Redis } from 'ioredis'
+import { after, before, describe, test } from 'node:test'
+import { readPeers, slotCount } from '../src/engines/redis/cluster-views.ts'
+import { clusterClient, selfOf, tell, type ClusterNode } from './support/cluster.ts'
+import { clusterSteps, type Steps } from './support/steps.ts'
+import { password, until } from './support/server.ts'
+
+/** A customer's keys, some for each shard. */
+async function written({ nodes }: Steps, keys: readonly string[]): Promise<void> {
+  const cluster = clusterClient({ ip: nodes()[0]!.address, port: nodes()[0]!.port })
+  try { await Promise.all(keys.map((key) => cluster.set(key, key))) } finally { cluster.disconnect() }
+}
+async function lost({ nodes }: Steps, keys: readonly string[]): Promise<string[]> {
+  const cluster = clusterClient({ ip: nodes()[0]!.address, port: nodes()[0]!.port })
+  try {
+    const values = await Promise.all(keys.map((key) => cluster.get(key)))
+    return keys.filter((key, n) => values[n] !== key)
+  } finally { cluster.disconnect() }
+}
+const some = (name: string, count: number): string[] => Array.from({ length: count }, (_, n) => `${name}:${n}`)
+
+/** As the control plane. Once everybody has heard of it. */
+async function bump({ instance, nodes }: Steps, { address: host, port }: ClusterNode): Promise<void> {
+  const redis = new Redis({ host, port, username: 'sluice', password: `account-of-${instance().id}` })
+  const [, epoch] = (await redis.call('CLUSTER', 'BUMPEPOCH').finally(() => redis.disconnect()) as string).split(' ')
+  await until('everybody to have heard', async () => (await Promise.all(nodes().map((node) => tell(node, 'CLUSTER', 'INFO')))).every((about) => about.includes(`cluster_current_epoch:${epoch}\r`)))
+}
+
+describe('a shard that is new, and has no slots yet', { concurrency: false }, () => {
+  let steps: Steps
+  const keys = some('kept', 300)
+  const shard = () => Promise.all(steps.nodes().slice(6).map(selfOf))
+  before(async () => {
+    steps = await clusterSteps()
+    await steps.size(3, 2)
+    await steps.perform('create')
+    await written(steps, keys)
+    // As after some failovers: by its number alone a new node would have an older epoch.
+    for (const ordinal of [0, 2, 0, 2]) await bump(steps, steps.nodes()[ordinal]!)
+    await steps.size(4, 2)
+  })
+  after(async () => { await steps.ground.destroy() })
+
+  test('its epoch is above all others before it is given any, and its replica knows', async () => {
+    await steps.perform('extend', { cut: 'engine.importing' })
+    const { id } = (await shard())[0]!
+    for (const node of steps.nodes().slice(6)) {
+      const seen = readPeers(await tell(node, 'CLUSTER', 'NODES')).filter(({ master }) => master === null)
+      assert.equal(seen.toSorted((a, b) => b.epoch - a.epoch)[0]!.id, id, `node ${node.ordinal}: ${seen.map((peer) => `${peer.place} ${peer.epoch}`).join()}`)
+    }
+  })
+
+  test('its head is who took its dead master\'s place, and that one follows when it is back', async () => {
+    await steps.kill(6)
+    // Whoever had just promoted the other one ended there, and somebody else started the first one.
+    await steps.perform('recover', { cut: 'engine.promoted' })
+    await steps.ground.runtime.apply(steps.engine.layout(steps.instance(), steps.records())[6]!, { force: false })
+    await steps.perform('recover', { cut: 'engine.followed' })
+    const [first, second] = await shard()
+    assert.deepEqual([first!.role, first!.master, second!.role], ['slave', second!.id, 'master'])
+  })
+
+  test('what was given to it is its successor\'s when the master dies before it took that', async () => {
+    // Of the shard that has most, from its end.
+    const given = await keysOf(steps.nodes()[0]!, slotCount - 1, 3)
+    await written(steps, given)
+    await steps.perform('extend', { cut: 'engine.given' })
+    await steps.kill(7)
+    await steps.perform('recover', { cut: 'engine.followed' })
+    const [first, second] = await shard()
+    assert.deepEqual([first!.role, second!.role, second!.master], ['master', 'slave', first!.id])
+    assert.deepEqual(await lost(steps, [...keys, ...given]), [])
+  })
+})
+
+test('a replica that lost its list of nodes, and claims what it has keys of, is not believed before its master', async () => {
+  const steps = await clusterSteps()
+  const [before, since] = [some('before', 300), some('since', 300)]
+  try {
+    await steps.size(3, 2)
+    await steps.perform('create')
+    await written(steps, before)
+    await steps.kill(1)
+    rmSync(join(steps.ground.folder, 'nodes', steps.records()[1]!.id, 'data/nodes.conf'))
+    await written(steps, since)
+    await steps.perform('recover')
+    const [master, replica] = await Promise.all(steps.nodes().slice(0, 2).map(selfOf))
+    assert.deepEqual([master!.role, master!.slots, replica!.role, replica!.master], ['master', '0-5460', 'slave', master!.id])
+    assert.deepEqual(await lost(steps, [...before, ...since]), [])
+  } finally { await steps.ground.destroy() }
+})
+
+/** Names of keys that fall into a slot. */
+async function keysOf({ address: host, port }: ClusterNode, slot: number, count: number): Promise<string[]> {
+  const redis = new Redis({ host, port, password })
+  const found: string[] = []
+  try {
+    for (let from = 0; found.length < count; from += 10_000) {
+      const names = Array.from({ length: 10_000 }, (_, n) => `in:${from + n}`)
+      const pipeline = redis.pipeline()
+      for (const name of names) pipeline.cluster('KEYSLOT', name)
+      const slots = (await pipeline.exec())!.map(([, one]) => one)
+      found.push(...names.filter((_, n) => slots[n] === slot))
+    }
+    return found
+  } finally { redis.disconnect() }
+}
