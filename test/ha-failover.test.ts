@@ -141,6 +141,25 @@ test('what was flushed does not come back from a dump that lies about', () => wi
   assert.equal(await redis.dbsize(), 0)
 }))
 
+test('of two replicas one lost its master, and the other one, which has all, says nothing when that dies: the master comes back itself', () => withPair('silent', async ({ id, redis, nodes, master, replica }) => {
+  // So that nobody mends the link.
+  await server.end('SIGKILL')
+  const behind = nodes[replica]!
+  await behind.config('SET', 'masterauth', 'wrong')
+  await behind.call('CLIENT', 'KILL', 'TYPE', 'master')
+  await fill(redis, 'late')
+  await until('it to be without its master for a while, and less than it is trusted for', async () => Number(/master_link_down_since_seconds:(\d+)/.exec(await behind.info('replication'))?.[1] ?? 0) >= 3)
+  await written(redis)
+  const [dead, silent] = [nodePid(server.home, id, master), nodePid(server.home, id, 2)]
+  process.kill(silent, 'SIGSTOP')
+  process.kill(dead, 'SIGKILL')
+  await server.start()
+  await until('the dead one to be back', () => nodePid(server.home, id, master) !== dead, 30_000)
+  process.kill(silent, 'SIGCONT')
+  await quiet(id)
+  assert.equal(await until('the data', () => redis.dbsize()), 50)
+}, 3))
+
 test('a master that hangs while its port changes is replaced', () => withPair('hangs', async ({ id, redis, master }) => {
   await redis.set('kept', 'yes')
   const pid = nodePid(server.home, id, master)
