@@ -25,6 +25,8 @@ export interface EnsureOptions {
   readonly nftables?: boolean
   /** A machine of its own for the test of the service; on Linux, where root alone can start one. */
   readonly machine?: boolean
+  /** A C compiler, for a disk that is slow; on Linux. */
+  readonly compiler?: boolean
   /** Python with virtual environments, for the clouds' own clients. */
   readonly python?: boolean
   /** Whether a person can be asked before something is installed with more rights than ours. */
@@ -47,6 +49,7 @@ export async function ensureEngines(options: EnsureOptions): Promise<void> {
   const rootOfLinux = platform() === 'linux' && process.getuid?.() === 0
   if (options.nftables && rootOfLinux && !['nft', '/usr/sbin/nft'].some((path) => works(path, '--version'))) await installPackages(['nftables'], 'IP whitelists of Redis are rules of nftables', options)
   if (options.machine && rootOfLinux && !works('systemd-nspawn', '--version')) await installPackages(['machine'], 'The unit for systemd is tested under a systemd of its own', options)
+  if (options.compiler && platform() === 'linux' && !works('cc', '--version')) await installPackages(['compiler'], 'A test makes the disk slow by a library of its own, which is written in C', options)
   if (options.python && !works('python3', '-c', 'import venv, ensurepip')) await installPackages(['python'], "Tests run the clouds' own clients, which are written in Python", options)
   if (!options.kafka) return
   if (!programs.java && !works(join(process.env['JAVA_HOME'] ?? '', process.env['JAVA_HOME'] ? 'bin/java' : 'java'), '-version')) await installPackages(['java'], 'Apache Kafka runs on Java 17 or later', options)
@@ -87,8 +90,8 @@ async function installKafka(engineFolder: string, options: EnsureOptions): Promi
 }
 
 const packages = {
-  apt: { redis: 'redis-server', java: 'openjdk-17-jre-headless', maven: 'maven', postgres: 'postgresql', openssl: 'openssl', python: 'python3-venv', nftables: 'nftables', machine: 'systemd-container' },
-  brew: { redis: 'redis', java: 'temurin', maven: 'maven', postgres: 'postgresql', openssl: 'openssl', python: 'python', nftables: 'nftables', machine: 'systemd' },
+  apt: { redis: 'redis-server', java: 'openjdk-17-jre-headless', maven: 'maven', postgres: 'postgresql', openssl: 'openssl', python: 'python3-venv', nftables: 'nftables', machine: 'systemd-container', compiler: 'gcc' },
+  brew: { redis: 'redis', java: 'temurin', maven: 'maven', postgres: 'postgresql', openssl: 'openssl', python: 'python', nftables: 'nftables', machine: 'systemd', compiler: 'gcc' },
 } as const
 
 async function installPackages(names: readonly (keyof typeof packages.apt)[], why: string, { interactive, log }: EnsureOptions): Promise<void> {

@@ -26,7 +26,7 @@ if (cluster && !process.env['KUBECONFIG']) {
   process.exit(1)
 }
 const clients = mode === 'all' || mode === 'postgres'
-await ensureEngines({ redis: true, kafka: mode !== 'fast' && !cluster, nftables: clients, machine: clients, postgres: true, openssl: mode !== 'sweep', python: clients, interactive: process.stdin.isTTY ?? false, log: (line) => console.log(line) })
+await ensureEngines({ redis: true, kafka: mode !== 'fast' && !cluster, nftables: clients, machine: clients, postgres: true, openssl: mode !== 'sweep', compiler: !cluster && mode !== 'sweep', python: clients, interactive: process.stdin.isTTY ?? false, log: (line) => console.log(line) })
 if (clients) for (const set of ['huawei', 'openstack'] as const) pythonWith(set, (line) => console.log(line))
 // One for all of them: each test has a database of its own in it.
 const postgres = process.env['SLUICE_TEST_POSTGRES'] ? null : await startPostgres()
