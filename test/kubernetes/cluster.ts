@@ -2,6 +2,7 @@
 import { execFile } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { promisify } from 'node:util'
+import { whenCut } from '../support/cut.ts'
 import { readKubernetesConfig, type KubernetesConfig } from '../../src/config-kubernetes.ts'
 
 const run = promisify(execFile)
@@ -21,8 +22,10 @@ export async function inCluster(): Promise<TestCluster> {
   const namespace = `sluice-test-${randomUUID().slice(0, 8)}`
   const env = { KUBECONFIG: process.env['KUBECONFIG'], SLUICE_RUNTIME: 'kubernetes', SLUICE_KUBERNETES_NAMESPACE: namespace, ...Object.fromEntries(Object.entries(process.env).filter(([name]) => /^SLUICE_(REDIS_IMAGE|KAFKA_IMAGE|KUBERNETES_)/.test(name) && name !== 'SLUICE_KUBERNETES_NAMESPACE')) }
   const kubectl = async (...args: string[]): Promise<string> => (await run('kubectl', ['-n', namespace, ...args], { maxBuffer: 1 << 26 })).stdout
-  return {
-    env, config: readKubernetesConfig(env), kubectl,
-    async destroy() { await run('kubectl', ['delete', 'namespace', namespace, '--ignore-not-found', '--wait=false']) },
+  async function destroy(): Promise<void> {
+    uncut()
+    await run('kubectl', ['delete', 'namespace', namespace, '--ignore-not-found', '--wait=false'])
   }
+  const uncut = whenCut(destroy)
+  return { env, config: readKubernetesConfig(env), kubectl, destroy }
 }

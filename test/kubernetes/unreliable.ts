@@ -5,6 +5,7 @@ import { createServer, request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import { whenCut } from '../support/cut.ts'
 import type { AddressInfo, Socket } from 'node:net'
 
 export interface Way {
@@ -51,17 +52,20 @@ export async function wayToCluster(): Promise<Way> {
     apiVersion: 'v1', kind: 'Config', 'current-context': 'way', users: [{ name: 'nobody', user: {} }], contexts: [{ name: 'way', context: { cluster: 'way', user: 'nobody' } }],
     clusters: [{ name: 'way', cluster: { server: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, 'insecure-skip-tls-verify': true } }],
   }))
+  function close(): void {
+    uncut()
+    for (const socket of sockets) socket.destroy()
+    server.close()
+    proxy.kill()
+    rmSync(folder, { recursive: true })
+  }
+  const uncut = whenCut(async () => close())
   return {
     kubeconfig,
     cut() { isCut = true; for (const socket of sockets) socket.destroy() },
     mend() { isCut = false },
     refuse(wanted) { share = wanted },
     refused: () => count,
-    close() {
-      for (const socket of sockets) socket.destroy()
-      server.close()
-      proxy.kill()
-      rmSync(folder, { recursive: true })
-    },
+    close,
   }
 }

@@ -9,6 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { Redis } from 'ioredis'
 import { hostId } from '../../src/home.ts'
 import { tableOf } from '../../src/runtimes/process/screen.ts'
+import { whenCut } from './cut.ts'
 import { freshDatabase } from './postgres.ts'
 
 export const root = resolve(import.meta.dirname, '..', '..')
@@ -61,10 +62,13 @@ export async function makeServer(extra: NodeJS.ProcessEnv = {}): Promise<Server>
   let gone: Promise<void> = Promise.resolve()
   let log = ''
   let token = ''
+  let destroyed = false
 
   let always: { readonly env: NodeJS.ProcessEnv; readonly arguments: readonly string[] } = { env: {}, arguments: [] }
 
   async function start(more: NodeJS.ProcessEnv = {}): Promise<void> {
+    // A test that is cut short may be about to start one.
+    if (destroyed) throw new Fatal('the server was destroyed')
     const all: NodeJS.ProcessEnv = { ...env, ...always.env, ...more }
     const started = spawn(process.execPath, [...always.arguments, entry(all['SLUICE_TEST_ROOT'] ?? root)], { env: all, stdio: ['ignore', 'pipe', 'pipe'], cwd: work })
     child = started
@@ -96,6 +100,22 @@ export async function makeServer(extra: NodeJS.ProcessEnv = {}): Promise<Server>
   const on = (service: 'dcs' | 'dms') => (method: string, path: string, body?: unknown): Promise<Answer> => call(service, method, `/v2/${env['SLUICE_PROJECT_ID']}${path}`, body)
   const [dcs, dms] = [on('dcs'), on('dms')]
 
+  async function destroy(): Promise<void> {
+    destroyed = true
+    uncut()
+    child?.kill('SIGKILL')
+    await gone
+    for (const pid of processesUnder(work)) try { process.kill(pid, 'SIGKILL') } catch { /* ended meanwhile */ }
+    await until('processes to be gone', async () => processesUnder(work).length === 0, 10_000)
+    // A server that was killed could not give its block of addresses back.
+    for (const name of existsSync(claims) ? readdirSync(claims) : []) try { if (readFileSync(join(claims, name), 'utf8').trim() === home) rmSync(join(claims, name)) } catch { /* another test's, gone meanwhile */ }
+    // Of instances with a whitelist that nobody deleted: the next test's may get their addresses.
+    if (existsSync(join(home, 'screened'))) try { execFileSync('nft', ['delete', 'table', 'inet', tableOf(hostId(home))], { stdio: 'ignore', env: { ...process.env, PATH: `${process.env['PATH']}:/usr/sbin:/sbin` } }) } catch { /* none was left */ }
+    rmSync(work, { recursive: true, force: true, maxRetries: 5 })
+    await database?.drop()
+  }
+
+  const uncut = whenCut(destroy)
   return {
     home, project, base, env, log: () => log, start, call, dcs, dms,
     always(extra, nodeArguments) { always = { env: extra, arguments: nodeArguments } },
@@ -120,18 +140,7 @@ export async function makeServer(extra: NodeJS.ProcessEnv = {}): Promise<Server>
       if (r.status !== 200) throw new Error(`creation refused: ${r.status} ${r.text}`)
       return r.json.instance_id
     },
-    async destroy() {
-      child?.kill('SIGKILL')
-      await gone
-      for (const pid of processesUnder(work)) try { process.kill(pid, 'SIGKILL') } catch { /* ended meanwhile */ }
-      await until('processes to be gone', async () => processesUnder(work).length === 0, 10_000)
-      // A server that was killed could not give its block of addresses back.
-      for (const name of existsSync(claims) ? readdirSync(claims) : []) try { if (readFileSync(join(claims, name), 'utf8').trim() === home) rmSync(join(claims, name)) } catch { /* another test's, gone meanwhile */ }
-      // Of instances with a whitelist that nobody deleted: the next test's may get their addresses.
-      if (existsSync(join(home, 'screened'))) try { execFileSync('nft', ['delete', 'table', 'inet', tableOf(hostId(home))], { stdio: 'ignore', env: { ...process.env, PATH: `${process.env['PATH']}:/usr/sbin:/sbin` } }) } catch { /* none was left */ }
-      rmSync(work, { recursive: true, force: true, maxRetries: 5 })
-      await database?.drop()
-    },
+    destroy,
   }
 }
 
