@@ -1,5 +1,5 @@
 /** The runtime contract, by plain processes, in both ways of addressing nodes. */
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import assert from 'node:assert/strict'
@@ -36,6 +36,7 @@ for (const mode of ['own', 'shared'] as const) {
       },
       alive: async () => processesUnder(folder).length,
       async crash(_spec, { identity }) { process.kill(identity!.pid, 'SIGKILL') },
+      sizeOf: async (spec, path) => statSync(join(folder, 'nodes', spec.id, path), { throwIfNoEntry: false })?.size ?? null,
       forge(spec) {
         const path = join(folder, 'nodes', spec.id, 'pid')
         writeFileSync(path, readFileSync(path, 'utf8').replace(/^\d+/, String(process.pid)))

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { randomUUID } from 'node:crypto'
+import { statSync } from 'node:fs'
 import { Redis } from 'ioredis'
 import { until } from '../support/server.ts'
 import type { Listening } from '../../src/core/instance.ts'
@@ -19,6 +20,8 @@ export interface RuntimeUnderTest {
   alive(): Promise<number>
   /** Ends the server behind the runtime's back. */
   crash(spec: NodeSpec, state: NodeState): Promise<void>
+  /** Bytes of a file in a node's directory; null when it is not there. */
+  sizeOf(spec: NodeSpec, path: string): Promise<number | null>
   /** Lets the record of a dead node name a process that lives: this one. Absent where no number is ever used again. */
   forge?(spec: NodeSpec): void
   destroy(): Promise<void>
@@ -121,7 +124,7 @@ export function runtimeContract(name: string, make: () => Promise<RuntimeUnderTe
     })
 
     test('a process that took over a dead node\'s number is not taken for it', async (t) => {
-      if (!under.forge) return t.skip('no number is ever used again')
+      if (!under.forge) return t.skip('this runtime knows servers by what is never used again')
       const s = await spec()
       await under.runtime.apply(s, { force: false })
       await under.crash(s, await inspect(s))
@@ -153,22 +156,25 @@ export function runtimeContract(name: string, make: () => Promise<RuntimeUnderTe
       again.disconnect()
     })
 
-    test('discard removes one file of a node, and may be repeated', async (t) => {
-      if (!under.forge) return t.skip('the files are in the pod')
+    test('a file that is put into a node is there whole, one that is discarded is gone, and both may be repeated', async () => {
       const s = await spec()
-      await under.runtime.apply({ ...s, files: { ...s.files, 'data/dump': 'old' } }, { force: false })
+      await under.runtime.apply(s, { force: false })
       const redis = await connected(s)
-      await under.runtime.discard(s.id, 'data/dump')
-      await under.runtime.discard(s.id, 'data/dump')
-      const { existsSync } = await import('node:fs')
-      const path = (await under.runtime.report(s.instanceId, s.id)).logPath!
-      assert.deepEqual([existsSync(path), existsSync(path.replace(/log$/, 'data/dump'))], [true, false])
+      const source = import.meta.filename
+      for (const _ of ['once', 'again']) {
+        await under.runtime.put(s.id, 'data/given/file', source)
+        assert.equal(await under.sizeOf(s, 'data/given/file'), statSync(source).size)
+      }
+      for (const _ of ['once', 'again']) {
+        await under.runtime.discard(s.id, 'data/given')
+        assert.equal(await under.sizeOf(s, 'data/given/file'), null)
+      }
       assert.equal(await redis.ping(), 'PONG')
       redis.disconnect()
     })
 
     test('what a server has forked gives way, and the server only when it is told to and until it is told otherwise', async (t) => {
-      if (!under.runtime.giveWay) return t.skip('this runtime does not say how')
+      if (!under.runtime.giveWay) return t.skip('this runtime has no giveWay, which is optional: nobody but the server\'s own container is at its processes')
       const s = await spec()
       await under.runtime.apply(s, { force: false })
       const redis = await connected(s)

@@ -27,6 +27,7 @@ runtimeContract('kubernetes runtime', async () => {
       return { address: node!.address, port: node!.ports['service']!, listen }
     },
     alive: async () => (await cluster.kubectl('get', 'pods', '-l', 'app.kubernetes.io/managed-by=sluice', '-o', 'name')).split('\n').filter(Boolean).length,
+    async sizeOf({ id }, path) { return Number(await cluster.kubectl('exec', `redis-${id}-0`, '--', 'sh', '-c', `[ ! -e ${path} ] || wc -c < ${path}`)) || null },
     async crash({ address, ports }) {
       const redis = new Redis({ host: address, port: ports['service']!, retryStrategy: () => 10, maxRetriesPerRequest: null })
       redis.on('error', () => {})
