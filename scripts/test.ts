@@ -17,10 +17,9 @@ const mode = process.argv[2] ?? 'all'
 const root = resolve(import.meta.dirname, '..')
 const slow = /whitelist|systemd|kafka|clients|crash|deadline|several|outage|hosts|upgrade|transfer/
 
-/** Wait for deadlines, leases and servers that come back most of their time, and measure none: beside the others, one at a time. What they say comes in one piece. */
-const waiting = /crash-redis|deadline|hosts|outage|several/
-
 const cluster = mode === 'kubernetes'
+/** Wait for deadlines, leases and servers that come back most of their time, and measure none: beside the others, one at a time. What they say comes in one piece. */
+const waiting = cluster ? /crash/ : /crash-redis|deadline|hosts|outage|several/
 if (cluster && !process.env['KUBECONFIG']) {
   console.error('npm run test:kubernetes needs a cluster: set KUBECONFIG (docs/kubernetes.md says how to get one)')
   process.exit(1)
@@ -37,7 +36,7 @@ const files = named.length > 0 ? named : globSync(cluster ? 'test/kubernetes/*.t
 // Two at a time: each starts servers of its own, and the machine of a contributor may have two cores.
 // The limit of a single test is for one that hangs; the slowest crash sweep needs three minutes.
 const tests = (atOnce: number, some: readonly string[]): string[] => ['--test', '--test-force-exit', `--test-concurrency=${atOnce}`, '--test-timeout=600000', ...some]
-const beside = named.length > 0 || mode === 'fast' || cluster || mode === 'sweep' ? [] : files.filter((file) => waiting.test(file))
+const beside = named.length > 0 || mode === 'fast' || mode === 'sweep' ? [] : files.filter((file) => waiting.test(file))
 const words = mode === 'sweep' ? [resolve(root, 'test/crash/sweep-all.ts'), ...named] : tests(cluster ? 1 : 2, files.filter((file) => !beside.includes(file)))
 const running = [spawn(process.execPath, words, { cwd: root, stdio: 'inherit' })]
 if (beside.length > 0) {
