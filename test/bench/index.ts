@@ -18,16 +18,16 @@ import { kubernetes } from './kubernetes.ts'
 import { roll } from './kafka-roll.ts'
 import { pages } from './pages.ts'
 import { plane } from './plane.ts'
-import { scale } from './scale.ts'
+import { scale, scaleKubernetes } from './scale.ts'
 import { isMet, ratioOf, table, type Line } from './report.ts'
 
 /** A machine on which this takes longer has other things to do. */
 const overAfterMs = 20 * 60_000
-const topics: Readonly<Record<string, () => Promise<Line[]>>> = { accept, postgres: acceptPostgres, restart50, soft, ha, cluster, kafka, roll, plane, pages, scale, kubernetes }
+const topics: Readonly<Record<string, () => Promise<Line[]>>> = { accept, postgres: acceptPostgres, restart50, soft, ha, cluster, kafka, roll, plane, pages, scale, kubernetes, 'scale-kubernetes': scaleKubernetes }
 
 const { values } = parseArgs({ options: { only: { type: 'string', multiple: true }, json: { type: 'string' } } })
 /** Eight gigabytes of servers, or a cluster: not every machine has them to spare, so only when they are asked for. */
-const onlyAsked = ['scale', 'kubernetes']
+const onlyAsked = ['scale', 'kubernetes', 'scale-kubernetes']
 const wanted = Object.keys(topics).filter((name) => values.only === undefined ? !onlyAsked.includes(name) : values.only.includes(name))
 if (wanted.length === 0) { console.error(`--only takes ${Object.keys(topics).join(', ')}`); process.exit(2) }
 

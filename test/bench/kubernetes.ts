@@ -4,7 +4,7 @@ import { Redis } from 'ioredis'
 import { inCluster, type TestCluster } from '../kubernetes/cluster.ts'
 import { makeServer, password, until, type Server } from '../support/server.ts'
 import { changeStatus, createRedis } from './redis.ts'
-import { rounds, timed } from './ground.ts'
+import { atEnd, rounds, timed } from './ground.ts'
 import { median, quantile, timings, type Line } from './report.ts'
 
 const many = 10
@@ -17,14 +17,20 @@ export async function kubernetes(): Promise<Line[]> {
     return []
   }
   const cluster = await inCluster()
-  const server = await makeServer(cluster.env)
-  try {
-    await server.start()
-    return [...await restarts(server, cluster), ...await gaps(server)]
-  } finally {
-    await server.destroy()
-    await cluster.destroy()
+  atEnd(() => cluster.destroy())
+  const [server, processes] = [await makeServer(cluster.env), await makeServer()]
+  for (const one of [server, processes]) {
+    atEnd(() => one.destroy())
+    await one.start()
   }
+  const lines = await restarts(server, cluster)
+  const [ours, theirs] = [await gaps(server), await gaps(processes)]
+  const line = { topic: 'kubernetes', unit: 'ms', samples: ours.ms.length, note: `acknowledged writes lost: ${ours.lost}; bare: the same on plain processes, ${theirs.lost} lost` } as const
+  return [
+    ...lines,
+    { ...line, what: 'write gap, soft restart of a master and a replica, median', sluice: median(ours.ms), bare: median(theirs.ms) },
+    { ...line, what: 'the same, longest', sluice: quantile(ours.ms, 1), bare: quantile(theirs.ms, 1) },
+  ]
 }
 
 async function restarts(server: Server, cluster: TestCluster): Promise<Line[]> {
@@ -61,7 +67,7 @@ async function runId(ip: string): Promise<string> {
 }
 
 /** For how long one client that writes all the time is not told that anything is written. */
-async function gaps(server: Server): Promise<Line[]> {
+async function gaps(server: Server): Promise<{ readonly ms: readonly number[]; readonly lost: string }> {
   const instance = await server.running('dcs', await server.createRedis('bench-ha', { spec_code: 'redis.ha.xu1.tiny.r2.128' }), patienceMs)
   const redis = new Redis({ host: instance.ip, port: instance.port, password, protocol: 2, retryStrategy: () => 2, maxRetriesPerRequest: 0, enableOfflineQueue: false, connectTimeout: 1000 })
   redis.on('error', () => {})
@@ -87,7 +93,5 @@ async function gaps(server: Server): Promise<Line[]> {
   await writing
   const found = await redis.mget(Array.from({ length: written }, (_, n) => `key:${n}`))
   redis.disconnect()
-  const lost = found.filter((value, n) => value !== String(n)).length
-  const line = { topic: 'kubernetes', unit: 'ms', bare: null, samples: measured.length, note: `acknowledged writes lost: ${lost} of ${written}` } as const
-  return [{ ...line, what: 'write gap, soft restart of a master and a replica, median', sluice: median(measured) }, { ...line, what: 'the same, longest', sluice: quantile(measured, 1) }]
+  return { ms: measured, lost: `${found.filter((value, n) => value !== String(n)).length} of ${written}` }
 }

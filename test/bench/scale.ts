@@ -1,11 +1,13 @@
-/** The same control plane with ten, a hundred and a thousand real Redis: what grows, and how. */
+/** The same control plane with ten, a hundred and a thousand real Redis, or as many as a cluster of one machine carries: what grows, and how. */
 import { setTimeout as sleep } from 'node:timers/promises'
-import { makeServer, nodePid, until, type Server } from '../support/server.ts'
-import { atEnd, cpuMs, each, residentMb, timed } from './ground.ts'
+import { inCluster } from '../kubernetes/cluster.ts'
+import { makeServer, nodePid, password, until, type Server } from '../support/server.ts'
+import { askRedis, atEnd, cpuMs, each, residentMb, timed } from './ground.ts'
 import { median, type Line } from './report.ts'
 import { changeStatus, createRedis } from './redis.ts'
 
-const sizes = [10, 100, 1000] as const
+/** A kubelet takes 110 pods unless it is told otherwise. */
+const sizes = { processes: [10, 100, 1000], pods: [10, 50, 100] } as const
 const batch = 50
 const asked = 20
 const kills = 5
@@ -16,23 +18,37 @@ const withinMs = 300_000
 
 interface Size { readonly count: number; readonly createMs: number; readonly restartMs: number; readonly listMs: number; readonly noticeMs: number; readonly cpu: number; readonly memoryMb: number }
 
-/** Each figure beside the one of the smallest size: what does not grow has the ratio 1. */
+/** Ends one server behind Sluice's back. */
+type Kill = (server: Server, id: string) => Promise<void> | void
+
 export async function scale(): Promise<Line[]> {
-  const server = await makeServer()
+  return grow('scale', sizes.processes, {}, (server, id) => { process.kill(nodePid(server.home, id), 'SIGKILL') })
+}
+
+/** Where KUBECONFIG names a cluster. What the cluster itself does is in the times, and in neither processor nor memory. */
+export async function scaleKubernetes(): Promise<Line[]> {
+  const cluster = await inCluster()
+  atEnd(() => cluster.destroy())
+  return grow('scale-kubernetes', sizes.pods, cluster.env, async (server, id) => { await askRedis((await server.running('dcs', id)).ip, password, ['SHUTDOWN NOSAVE'], () => false) })
+}
+
+/** Each figure beside the one of the smallest size: what does not grow has the ratio 1. */
+async function grow(topic: string, counts: readonly number[], env: NodeJS.ProcessEnv, kill: Kill): Promise<Line[]> {
+  const server = await makeServer(env)
   atEnd(() => server.destroy())
   await server.start()
   const found: Size[] = []
   let ids: string[] = []
-  for (const count of sizes) {
+  for (const count of counts) {
     const more = count - ids.length
     const createMs = await timed(async () => { ids = await grown(server, more, count) }) / more
     await sleep(2000)
-    found.push({ count, createMs, ...await measured(server, ids) })
-    console.error(`scale: ${JSON.stringify(found.at(-1))}`)
+    found.push({ count, createMs, ...await measured(server, ids, kill) })
+    console.error(`${topic}: ${JSON.stringify(found.at(-1))}`)
   }
   const first = found[0]!
   return found.flatMap((size): Line[] => {
-    const line = { topic: 'scale', samples: 1, unit: 'ms', note: `bare: the same with ${first.count}` } as const
+    const line = { topic, samples: 1, unit: 'ms', note: `bare: the same with ${first.count}` } as const
     return [
       { ...line, what: `create, each of ${size.count}`, sluice: size.createMs, bare: first.createMs },
       { ...line, what: `restart of ${Math.min(batch, size.count)}, each, ${size.count} instances`, sluice: size.restartMs, bare: first.restartMs },
@@ -53,7 +69,7 @@ async function grown(server: Server, more: number, count: number): Promise<strin
   return ids
 }
 
-async function measured(server: Server, ids: readonly string[]): Promise<Omit<Size, 'count' | 'createMs'>> {
+async function measured(server: Server, ids: readonly string[], kill: Kill): Promise<Omit<Size, 'count' | 'createMs'>> {
   const lists: number[] = []
   await each(Array.from({ length: asked }), 1, async () => { lists.push(await timed(() => server.dcs('GET', '/instances?limit=100'))) })
   const some = ids.slice(0, batch)
@@ -66,7 +82,7 @@ async function measured(server: Server, ids: readonly string[]): Promise<Omit<Si
   // Each another one: what dies twice within a minute is started later.
   for (const id of ids.slice(-kills)) {
     const killed = performance.now()
-    process.kill(nodePid(server.home, id), 'SIGKILL')
+    await kill(server, id)
     await until('the recovery', async () => (await server.call('console', 'GET', `/v1/operations?instance=${id}&limit=1`)).json.operations[0]?.action === 'recover', 30_000, 2)
     notices.push(performance.now() - killed)
     await server.running('dcs', id)
