@@ -132,7 +132,7 @@ export function startWorker({ db, engines, runtimes, vault, owner, host, log, en
     for (let failures = 0; !run.abort.signal.aborted && !stopping;) {
       let waitMs: number
       try {
-        const result = await within(step(context()), deadline - performance.now())
+        const result = await within(step(context()), deadline - performance.now(), () => lastError ?? run.progress ?? 'no progress')
         if (result === 'done') return settled(instance, { operation, outcome: 'done', cause: null, gone: leavingNodes(operation.memo) })
         // Whatever the nodes run now is allowed from here on: nobody asked for more.
         const cancelled = async (): Promise<Settlement> => ({ operation, outcome: 'cancelled', cause: null, floor: Math.min(...(await runtime.inspect(instance.id, nodes.map((node) => node.id))).map((state) => state.observedGeneration)) })
@@ -240,9 +240,9 @@ export function startWorker({ db, engines, runtimes, vault, owner, host, log, en
 }
 
 /** A step that never ends must not hold its instance for ever; what it still does later is fenced by generation and lease. */
-async function within<T>(step: Promise<T>, ms: number): Promise<T> {
+async function within<T>(step: Promise<T>, ms: number, last: () => string): Promise<T> {
   let timer: NodeJS.Timeout | undefined
-  const overdue = new Promise<never>((_, reject) => { timer = setTimeout(() => reject(new TerminalError('gave up: a step did not come back')), Math.max(ms, 1000)) })
+  const overdue = new Promise<never>((_, reject) => { timer = setTimeout(() => reject(new TerminalError(`gave up: a step did not come back; before it: ${last()}`)), Math.max(ms, 1000)) })
   try { return await Promise.race([step, overdue]) } finally { clearTimeout(timer) }
 }
 

@@ -59,6 +59,20 @@ describe('Redis of several nodes in a cluster', { concurrency: false }, () => {
       }
     }
 
+    /** Whom its pods asked to be their master, as they log it. */
+    const askedMasters = async (): Promise<string[]> => {
+      const logs = await Promise.all([0, 1].map((n) => cluster.kubectl('logs', `redis-${id}-${n}-0`)))
+      return [...logs.join('\n').matchAll(/Connecting to MASTER (\S+)/g)].map((match) => match[1]!)
+    }
+    /** A Service sends what it does not take to the network of the machines, where anybody may answer. */
+    const asksNoStranger = async (): Promise<void> => {
+      const { nodes } = (await server.call('console', 'GET', '/v1/nodes')).json
+      const own = nodes.filter((node: any) => node.instance_id === id).map((node: any) => `${node.address}:${node.ports.service}`)
+      const asked = await askedMasters()
+      assert.ok(asked.some((one) => own.includes(one)))
+      assert.deepEqual(asked.filter((one) => !own.includes(one) && one !== '127.0.0.1:1'), [])
+    }
+
     test('has an address for writers that leads to the master and one for readers', async () => {
       id = await server.createRedis('replicated', { spec_code: 'redis.ha.xu1.tiny.r2.128' })
       assert.equal((await server.dcs('GET', `/instances/${id}`)).json.ip, null)
@@ -69,6 +83,7 @@ describe('Redis of several nodes in a cluster', { concurrency: false }, () => {
       assert.equal(await until('the replica', () => reader.get('first')), '1')
       await assert.rejects(reader.set('x', '1'), /READONLY/)
       for (const one of [redis, reader]) one.disconnect()
+      await asksNoStranger()
       assert.match(await cluster.kubectl('get', 'pdb', `redis-${id}`, '-o', 'yaml'), /maxUnavailable: 1/)
     })
 
@@ -82,6 +97,7 @@ describe('Redis of several nodes in a cluster', { concurrency: false }, () => {
       assert.notEqual(await masterOf(id), first)
       await sleep(300)
       t.diagnostic(`switchover: ${writing.gap()} ms without a write`)
+      await asksNoStranger()
       await server.dcs('PUT', '/instances/status', { action: 'soft_restart', instances: [id] })
       await settled(id)
       await sleep(300)

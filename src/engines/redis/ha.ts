@@ -1,6 +1,6 @@
 /** One master, one to four replicas, one address for writers that follows the master, and one for readers. */
 import { arrange, choose, promote, swap, vacate } from './failover.ts'
-import { copying, servedAt } from './replication.ts'
+import { copying, nobody, servedAt } from './replication.ts'
 import { judge, lookAtAll, sharesHost } from './views.ts'
 import { closeAll } from './seen.ts'
 import type { Endpoint } from '../../core/instance.ts'
@@ -19,8 +19,8 @@ export const ha: Topology = {
     return { endpoints: Object.fromEntries(Object.entries(endpoints).map(([name, { address }]) => [name, { address, port }])), ports: servedAt(nodes, port) }
   },
   configuration: (_instance, node) => [
-    // A replica of nobody: it keeps its data, takes no write, and waits to be told what it is. Nobody listens on port 1.
-    `replicaof ${node.address} 1`, `replica-announce-ip ${node.address}`, `replica-announce-port ${node.ports['service']}`,
+    // It keeps its data, takes no write, and waits to be told what it is.
+    `replicaof ${nobody(node).join(' ')}`, `replica-announce-ip ${node.address}`, `replica-announce-port ${node.ports['service']}`,
     ...copying(),
   ],
   roles({ endpoints, grants }, nodes) {

@@ -2,7 +2,7 @@
 import { checkpoint } from '../../core/checkpoint.ts'
 import { all, readInfo } from './client.ts'
 import { arrives } from './doors.ts'
-import { admitting, obeying } from './replication.ts'
+import { admitting, nobody, obeying } from './replication.ts'
 import { cut, isMaster, lookAgain, offsetOf, reaches, type NodeView } from './views.ts'
 import type { NodeHealth } from '../../core/engine.ts'
 import type { Ground } from './topology.ts'
@@ -33,7 +33,7 @@ export async function handOverTurned(ground: Ground, old: NodeView, next: NodeVi
     }
   }
   // Of nobody yet, as in the other handover.
-  await all(from, [...obeying(ground.password), ['REPLICAOF', old.node.address, 1]])
+  await all(from, [...obeying(ground.password), ['REPLICAOF', ...nobody(old.node)]])
   checkpoint('engine.demoted')
   await all(to, [admitting(ground.password), ['REPLICAOF', 'NO', 'ONE']])
   checkpoint('engine.promoted')

@@ -4,7 +4,7 @@ import { all, readInfo } from './client.ts'
 import { copyFrom, cut, holds, isForked, isMaster, leave, lookAgain, offsetOf, reaches, relisten, take, whereIs, type NodeView } from './views.ts'
 import { handOverTurned } from './handover-turned.ts'
 import { isLinked } from './seen.ts'
-import { admitting, obeying } from './replication.ts'
+import { admitting, nobody, obeying } from './replication.ts'
 import type { NodeHealth } from '../../core/engine.ts'
 import type { Endpoint } from '../../core/instance.ts'
 import type { Ground } from './topology.ts'
@@ -54,7 +54,7 @@ export async function handOver(ground: Ground, old: NodeView, next: NodeView): P
     }
   }
   // Of nobody yet: the new one would refuse it until it is promoted, and it would ask again only after a second.
-  await all(from, [...obeying(ground.password), ['REPLICAOF', old.node.address, 1]])
+  await all(from, [...obeying(ground.password), ['REPLICAOF', ...nobody(old.node)]])
   checkpoint('engine.demoted')
   // It leaves the readers' address for this one; those that read there are cut, for the address will be another's.
   await relisten(next, [admitting(ground.password), ['REPLICAOF', 'NO', 'ONE'], ...holds(next, readonly) ? cut : []], take(next, service), [])

@@ -5,6 +5,13 @@ import type { NodeRecord } from '../../core/instance.ts'
 /** What makes a node a replica that its master lets in and that takes no write, whatever a customer has set. */
 export const obeying = (password: string): readonly (readonly string[])[] => [['CONFIG', 'SET', 'masteruser', copier], ['CONFIG', 'SET', 'masterauth', password], ['CONFIG', 'SET', 'replica-read-only', 'yes']]
 
+/**
+ * Whose replica a node is that has no master yet: nobody listens on port 1. In a cluster that is asked of the pod itself, for its address is
+ * a Service's, and what that does not take goes wherever the machine's network sends it: a stranger who answers there could
+ * keep the server waiting, or be told a password.
+ */
+export const nobody = (node: NodeRecord): readonly [address: string, port: number] => [node.listen ? '127.0.0.1' : node.address, 1]
+
 /** Rules of the account by which nodes copy. */
 export const copierRules = (password: string): readonly string[] => ['on', aclHash(password), '+psync', '+replconf', '+ping']
 /** Has a node let in those that copy from it: one that was started by an earlier release does not know them. */
