@@ -142,7 +142,7 @@ async function takeOver(ground: Ground, views: readonly ClusterView[], lookedAt:
 /** Who has the most of the dead master's data; nobody who was still copying when it died. `ending`: the master that will be dead. */
 function successor(members: readonly ClusterView[], replid: string | undefined, ending?: ClusterView): ClusterView | undefined {
   return members.filter((view) => view.me && view.me.master !== null && replid !== undefined && [view.info('master_replid'), view.info('master_replid2')].includes(replid)
-    && wasLinked(view)
+    && wasLinked(view, members.filter((one) => one !== ending))
     && masterOf(view, ending ? [ending] : members.filter((one) => !one.running)) !== undefined,
   ).toSorted((a, b) => copied(b) - copied(a) || a.node.ordinal - b.node.ordinal)[0]
 }

@@ -44,8 +44,13 @@ async function meet<T extends object>(ground: Ground, node: NodeRecord, blank: T
 
 /** A replica that lost its master longer ago than this may lack what the master was told later. Its master comes back in place instead, with all of it. */
 const linkDownAtMostS = 10
-/** Whether a replica heard its master until now or a moment ago; -1: never, since it has been one. */
-export const wasLinked = ({ info }: Pick<Seen, 'info'>, atMostS = linkDownAtMostS): boolean => info('master_link_status') === 'up' || info('master_link_down_since_seconds') !== '-1' && Number(info('master_link_down_since_seconds') ?? Infinity) <= atMostS
+/** A dead master is seen within half a second, and links are counted in whole ones: who lost it longer ago lost it before it died. */
+const linkDownWithItS = 1
+/** Whether a replica heard its master until now or a moment ago; -1: never, since it has been one. While one of `among` runs and says nothing, that one may have what this one lacks. */
+export function wasLinked({ info }: Pick<Seen, 'info'>, among: readonly Pick<Seen, 'running' | 'session'>[]): boolean {
+  const downS = info('master_link_down_since_seconds')
+  return info('master_link_status') === 'up' || downS !== undefined && downS !== '-1' && Number(downS) <= (among.some((one) => one.running && !one.session) ? linkDownWithItS : linkDownAtMostS)
+}
 
 /** A replica that has all that its master has, but for what is on its way. */
 export const isLinked = ({ info }: Pick<Seen, 'info'>): boolean => info('role') === 'slave' && info('master_link_status') === 'up' && info('master_sync_in_progress') === '0'

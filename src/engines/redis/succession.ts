@@ -7,8 +7,6 @@ import type { Ground } from './topology.ts'
 
 /** So often in a row, each time three starts, a master may die before one is preferred that lacks some of its data. */
 const crashesToDespair = 3
-/** A dead master is seen within half a second, and links are counted in whole ones: who lost it longer ago lost it before it died. */
-const linkDownWithItS = 1
 
 /** By which a replica's priority is kept among the grants; 0: never a master, 100 unless said. */
 export const priorityGrant = (nodeId: string): string => `priority ${nodeId}`
@@ -42,9 +40,7 @@ export function reconsider(ground: Ground, views: readonly NodeView[], grants: G
  */
 export function heir(ground: Ground, views: readonly NodeView[], grants: Grants): NodeView | undefined {
   const comesBack = appends(ground.instance.spec) && ground.instance.crashes < crashesToDespair
-  // One that runs and says nothing may have what another one lacks that had lost the master before.
-  const unasked = views.some((view) => view.running && !view.session)
-  return successor(ground, views.filter((view) => !comesBack || isMaster(view) || wasLinked(view, unasked ? linkDownWithItS : undefined)), grants)
+  return successor(ground, views.filter((view) => !comesBack || isMaster(view) || wasLinked(view, views)), grants)
 }
 
 /** Who has the most of a dead master's data; nobody who was still copying when it died, or had only what its dump had. */
