@@ -57,10 +57,11 @@ describe('the chart', { concurrency: false, skip: missing }, () => {
     helm = async (more) => { await run('helm', ['upgrade', '--install', 'sluice', `${root}/packaging/helm/sluice`, '-n', namespace, '--create-namespace', '--wait', '--timeout', '120s', ...Object.entries({ ...set, ...more }).flatMap(([name, value]) => ['--set-string', `${name}=${value.replaceAll(/[,{}]/g, '\\$&')}`])]) }
     await helm({})
     host = (await cluster.kubectl('get', 'service', 'sluice', '-o', 'jsonpath={.spec.clusterIP}')).trim()
-    const answer = await fetch(`http://${host}:7480/v3/auth/tokens`, {
+    // Ready is what the API server knows; the machine's rules for the Service follow.
+    const answer = await until('the Service to lead to a control plane', () => fetch(`http://${host}:7480/v3/auth/tokens`, {
       method: 'POST', headers: { 'content-type': 'application/json' },
       body: JSON.stringify({ auth: { identity: { methods: ['password'], password: { user: { name: 'admin', password: secret, domain: { name: 'sluice' } } } }, scope: { project: { name: 'eu-de', domain: { name: 'sluice' } } } } }),
-    })
+    }))
     token = answer.headers.get('x-subject-token')!
     project = ((await answer.json()) as any).token.project.id
   })
