@@ -37,6 +37,12 @@ export function residentBytes(pid: number): number | null {
 
 /** A tenth of what a server gets where both want the same processor; all of it where nobody else does. */
 const lowNiceness = 10
+/** Whoever is not told again within this is raised: what it prepared is over, was cancelled, or nobody looks after it any more. Looks are some milliseconds apart, and seconds where a node hangs. */
+const lowForMs = 15_000
+/** Linux lets those who may not administer the machine change one session every 100 ms, of all there are. */
+const againMs = 110
+/** What is still to be done about the share of a process's session, by its number. */
+const pending = new Map<number, NodeJS.Timeout>()
 
 /**
  * Lowers the priority of all that this process has forked, and of the process itself or not. Linux only; what has ended meanwhile
@@ -44,15 +50,26 @@ const lowNiceness = 10
  * lowered it, which a niceness may not.
  */
 export function giveWay(identity: Identity, who: 'all' | 'children'): void {
-  if (!isAlive(identity)) return
   const { pid } = identity
+  clearTimeout(pending.get(pid))
+  pending.delete(pid)
+  if (!isAlive(identity)) return
   try {
     const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'latin1')
     for (const child of children.split(' ').filter(Boolean)) setPriority(Number(child), lowNiceness)
-    const wanted = String(who === 'all' ? lowNiceness : 0)
-    const session = `/proc/${pid}/autogroup`
-    if (/nice (-?\d+)/.exec(readFileSync(session, 'latin1'))?.[1] !== wanted) writeFileSync(session, wanted)
-  } catch { /* Ended, a kernel that does not say, or one that wants to be asked again later. */ }
+  } catch { /* Ended, or a kernel that does not say. */ }
+  const done = share(pid, who === 'all' ? lowNiceness : 0)
+  if (done && who === 'children') return
+  pending.set(pid, setTimeout(() => giveWay(identity, done ? 'children' : who), done ? lowForMs : againMs).unref())
+}
+
+/** Gives a process's session so much of the processors; false when it has to be asked again later. */
+function share(pid: number, niceness: number): boolean {
+  const path = `/proc/${pid}/autogroup`
+  try {
+    if (/nice (-?\d+)/.exec(readFileSync(path, 'latin1'))?.[1] !== String(niceness)) writeFileSync(path, String(niceness))
+    return true
+  } catch (error) { return (error as NodeJS.ErrnoException).code !== 'EAGAIN' }
 }
 
 /** Processes that hold the launcher's descriptor on this lock file: servers, their fork children, launchers. Linux only. */
