@@ -133,9 +133,9 @@ export interface Engine {
   /**
    * Makes what the spec says true on every server, without restarting one. Ok when each has proven it. `before`: what the
    * spec was; a setting that is the same in both is put back as well, but nobody insists on it. Throws a TerminalError
-   * when a server refuses what changes.
+   * when a server refuses what changes. `settles`: that was in force before, so what a start with it would come to is enough.
    */
-  configure?(world: World, before: Spec): Promise<NodeHealth>
+  configure?(world: World, before: Spec, settles?: boolean): Promise<NodeHealth>
   /** Whether who knocks where clients are told to comes to these servers: in a cluster every machine hears of a new port by itself. Absent: always. */
   arrived?(world: World): Promise<NodeHealth>
   /** Before nodes start with other names for commands: sees to it that nothing on disk has a command by a name that goes. Ok when so. */

@@ -1,6 +1,6 @@
 /** The table of what can be done: one row an action. */
 import { check } from './check.ts'
-import { configure, recover } from './configure.ts'
+import { configure, settling } from './configure.ts'
 import { converge } from './converge.ts'
 import { backup } from './backup.ts'
 import { restore } from './restore.ts'
@@ -45,8 +45,8 @@ export const actions: Readonly<Record<Action, ActionRow>> = {
   create: { step: converge({ force: false, rolling: false }), bumps: true, deadlineMs: 1.5 * minute, failures: 4 },
   // Long enough for a Redis of many gigabytes to load its append-only file: some 17 s a gigabyte.
   restart: { step: converge({ force: true, rolling: false }), bumps: true, deadlineMs: 30 * minute, failures: 10 },
-  soft_restart: { step: converge({ force: false, rolling: true }), bumps: true, deadlineMs: 30 * minute, failures: 10, cancellable: true },
-  recover: { step: recover, bumps: false, deadlineMs: 30 * minute, failures: 10 },
+  soft_restart: { step: settling(converge({ force: false, rolling: true })), bumps: true, deadlineMs: 30 * minute, failures: 10, cancellable: true },
+  recover: { step: settling(converge({ force: false, rolling: false })), bumps: false, deadlineMs: 30 * minute, failures: 10 },
   swap: { step: swap, bumps: false, deadlineMs: 10 * minute, failures: 10 },
   // Nodes that run stay as they are; only those that are missing start.
   extend: { step: converge({ force: false, rolling: true }), bumps: false, deadlineMs: 30 * minute, failures: 10 },
@@ -60,7 +60,7 @@ export const actions: Readonly<Record<Action, ActionRow>> = {
   port: { step: configure, bumps: false, deadlineMs: 10 * minute, failures: 10 },
   password: { step: configure, bumps: false, deadlineMs: 10 * minute, failures: 10 },
   configure: { step: configure, bumps: false, deadlineMs: 10 * minute, failures: 10 },
-  flush: { step: flush, bumps: false, deadlineMs: 10 * minute, failures: 10 },
+  flush: { step: settling(flush), bumps: false, deadlineMs: 10 * minute, failures: 10 },
   hang_up: { step: hangUp, bumps: false, deadlineMs: minute, failures: 4 },
   backup: { step: backup, bumps: false, deadlineMs: 60 * minute, failures: 10 },
   restore: { step: restore, bumps: false, deadlineMs: 45 * minute, failures: 10 },

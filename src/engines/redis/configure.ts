@@ -17,7 +17,7 @@ import { comesFrom, peersComeFrom, type RedisSecrets } from './layout.ts'
 type Settings = ReadonlyMap<string, string>
 
 /** Ok when every node has proven every setting; those that are down or silent keep it from being so, and no other from being set. */
-export async function configureAll(ground: Ground, before: Spec, secrets: RedisSecrets): Promise<NodeHealth> {
+export async function configureAll(ground: Ground, before: Spec, secrets: RedisSecrets, settles: boolean): Promise<NodeHealth> {
   const { instance } = ground
   const [wanted, former] = [settingsOf(instance), settingsOf({ ...instance, spec: before })]
   const changed = new Set([...wanted.keys()].filter((name) => wanted.get(name) !== former.get(name)))
@@ -27,7 +27,7 @@ export async function configureAll(ground: Ground, before: Spec, secrets: RedisS
     // All of them to the end: what is taken back after a refusal must not be overtaken by what is still being set.
     const answers = await Promise.allSettled(views.map(async (view) => {
       if (!view.session) return view.silence
-      await settle(view, wanted, changed)
+      await settle(view, wanted, changed, settles)
       await admit(view, users)
       await come(view, peersComeFrom(instance, view.node, ground.nodes, secrets))
       await dismiss(view.session.redis, instance, secrets.source?.(instance))
@@ -47,18 +47,27 @@ export async function configureAll(ground: Ground, before: Spec, secrets: RedisS
   } finally { closeAll(views) }
 }
 
-async function settle(view: Seen, wanted: Settings, changed: ReadonlySet<string>): Promise<void> {
+async function settle(view: Seen, wanted: Settings, changed: ReadonlySet<string>, settles: boolean): Promise<void> {
+  const capped = new Set<string>()
   for (const name of differing(wanted, await said(view, wanted))) {
     const value = wanted.get(name)!
     try { await all(view.session!.redis, [['CONFIG', 'SET', name, value]]) } catch (error) {
       if (!isFinal(error)) throw error
+      // With that value it came to this by itself when it started, and would again.
+      const most = settles ? /try with (\d+)/.exec((error as Error).message)?.[1] : undefined
+      if (most !== undefined) {
+        await all(view.session!.redis, [['CONFIG', 'SET', name, most]])
+        capped.add(name)
+        checkpoint('engine.configured')
+        continue
+      }
       // A machine that has fewer files than maxclients asks for refused it at the start as well, and it is no part of this.
       if (changed.has(name)) throw new TerminalError(`node ${view.node.ordinal} refuses ${name} ${value}: ${(error as Error).message}`)
       continue
     }
     checkpoint('engine.configured')
   }
-  const [other] = differing(wanted, await said(view, wanted)).filter((name) => changed.has(name))
+  const [other] = differing(wanted, await said(view, wanted)).filter((name) => changed.has(name) && !capped.has(name))
   if (other !== undefined) throw new TerminalError(`node ${view.node.ordinal} did not take ${other} ${wanted.get(other)}`)
 }
 

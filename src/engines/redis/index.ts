@@ -74,7 +74,7 @@ export function redisEngine(secrets: RedisSecrets, installed: (runtime: RuntimeN
     room: maxmemoryOf,
     forgetNames: (world, asked) => forgetNames(ground(world), asked, secrets),
     parameters: parametersOf,
-    configure: (world, before) => configureAll(ground(world), before, secrets),
+    configure: (world, before, settles = false) => configureAll(ground(world), before, secrets, settles),
     arrived: (world) => arrived(ground(world)),
     async swap(world, before) { return await topologyOf(world.instance.spec).swap?.(ground(world), before) ?? { ok: true } },
     async promote(world, to) { return await topologyOf(world.instance.spec).promote?.(ground(world), to) ?? { ok: true } },
