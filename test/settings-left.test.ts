@@ -12,7 +12,7 @@ describe('what a failed change has left', { concurrency: true }, () => {
   const crash = (): string => join(server.home, '..', 'crash')
   before(async () => {
     server = await makeServer()
-    server.always({ CRASH_FILE: crash(), DEADLINES: JSON.stringify({ configure: 6000, ssl: 6000 }) }, ['deadlines', 'hook'].flatMap((name) => ['--import', join(root, `test/crash/${name}.ts`)]))
+    server.always({ CRASH_FILE: crash(), DEADLINES: JSON.stringify({ configure: 8000, ssl: 8000 }) }, ['deadlines', 'hook'].flatMap((name) => ['--import', join(root, `test/crash/${name}.ts`)]))
     await server.start()
   })
   after(async () => { await server.destroy() })
@@ -39,7 +39,7 @@ describe('what a failed change has left', { concurrency: true }, () => {
     writeFileSync(crash(), `engine.turned stop ${join(server.home, 'nodes', `${id}-1`, 'pid')}`)
     const replica = nodePid(server.home, id, 1)
     await server.dcs('PUT', `/instances/${id}/ssl`, { enabled: true })
-    await until('the deadline', async () => { const now = await last(id); return now.action === 'ssl' && now.outcome === 'failed' }, 20_000, 20)
+    await until('the deadline', async () => (await server.call('console', 'GET', `/v1/operations?instance=${id}`)).json.operations.find((one: any) => one.action === 'ssl')?.outcome === 'failed', 20_000, 20)
     // Only while a recovery is open; that waits for the replica now, before it turns the master.
     await until('the flush', async () => (await server.dcs('PUT', '/instances/status', { action: 'flush', instances: [id] })).json.results?.[0].result === 'success', 40_000, 20)
     await sleep(1000)
