@@ -6,7 +6,8 @@ import type { TestCluster } from './cluster.ts'
 
 /** For documents and tests (RFC 5737), so that nobody is there; on the loopback interface, so that nothing leaves this machine. */
 const addressOf = (n: number): string => `198.51.100.${n}`
-const lookEveryMs = 100
+/** As clouds do, it takes its time: longer than a step that fails is tried again. */
+const lookEveryMs = 3000
 
 export interface Balancer {
   /** What was given away so far. */

@@ -76,9 +76,10 @@ export async function drifted({ cluster, attention, config }: Ground, instance: 
 
 function ownerIn({ metadata }: { metadata?: { name?: string; uid?: string } }): Owner { return { name: metadata!.name!, uid: metadata!.uid! } }
 
+/** Clouds take their time, often half a minute. */
 function balanced(service: V1Service): string {
   const address = service.status?.loadBalancer?.ingress?.[0]
-  if (!address?.ip && !address?.hostname) throw new Error(`the load balancer of ${service.metadata!.name} has no address yet`)
+  if (!address?.ip && !address?.hostname) throw away(`the load balancer of ${service.metadata!.name} has no address yet`, null)
   return address.ip ?? address.hostname!
 }
 
