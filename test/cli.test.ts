@@ -138,6 +138,9 @@ describe('sluice', { concurrency: false }, () => {
     assert.ok(!isAlive(pid))
     await server.start()
     await server.running('dcs', id)
+    const said = (await sluice(['audit', '--json'])).out
+    assert.match(said, /1 of its nodes were stopped, and are wanted again/)
+    assert.doesNotMatch(said, /ended by themselves/)
   })
 })
 

@@ -32,7 +32,8 @@ export interface NodeState {
   /** The generation that the process was started for; 0 when it never was. */
   readonly observedGeneration: number
   readonly identity: Identity | null
-  readonly exit?: { readonly code: number | null; readonly lastLines: string }
+  /** `asked`: it was stopped by `stop`, and did not end by itself. */
+  readonly exit?: { readonly code: number | null; readonly lastLines: string; readonly asked?: true }
   /** The endpoints of its instance that lead to it, by name; absent where servers hold addresses themselves. */
   readonly holds?: readonly string[]
 }

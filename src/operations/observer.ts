@@ -138,6 +138,8 @@ function observe({ db, engines, runtimes, host, log, opened }: ObserverParts, na
   }
 
   async function recover(instance: Instance, dead: readonly NodeState[], nodeCount: number): Promise<void> {
+    // By "sluice down", say, which is no crash.
+    if (dead.every(({ exit }) => exit?.asked)) return open(instance, { cause: `${dead.length} of its nodes were stopped, and are wanted again`, crashes: instance.crashes, waitMs: 0, startsMs: 0 })
     const now = Date.now()
     // Since its last operation ended nothing touched it: read from the database, for this control plane may be young.
     const crashes = now - instance.updatedAt > forgetCrashesAfterMs ? 1 : instance.crashes + 1

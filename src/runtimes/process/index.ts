@@ -53,7 +53,7 @@ export function processRuntime(root: string, locate: Locate, guard?: Guard, host
     const exit = exits.get(nodeId)
     return {
       id: nodeId, phase: 'exited', observedGeneration: file.generation, identity,
-      exit: { code: exit?.pid === file.pid ? exit.code : null, lastLines: lastLines(join(folder(nodeId), 'log')) },
+      exit: { code: exit?.pid === file.pid ? exit.code : null, lastLines: lastLines(join(folder(nodeId), 'log')), ...contents(join(folder(nodeId), 'generation'))?.trim() === 'stopped' ? { asked: true } : {} },
     }
   }
 
