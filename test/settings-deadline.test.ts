@@ -4,7 +4,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { client, makeServer, nodePid, root, until, type Server } from './support/server.ts'
-import { ha, item, settingsOf } from './support/settings.ts'
+import { ha, item, operationsOf, settingsOf } from './support/settings.ts'
 
 describe('what ends by its deadline', { concurrency: true }, () => {
   let server: Server
@@ -16,10 +16,7 @@ describe('what ends by its deadline', { concurrency: true }, () => {
   })
   after(async () => { await server.destroy() })
   const { put, value, everywhere } = settingsOf(() => server)
-  const recovered = (id: string) => until('the recovery', async () => { const now = await last(id); return now.action === 'recover' && now.outcome === 'done' }, 20_000, 50)
-  /** A recovery may have begun by then. */
-  const failed = (id: string, action: string) => until('the deadline', async () => (await server.call('console', 'GET', `/v1/operations?instance=${id}`)).json.operations.find((one: any) => one.action === action)?.outcome === 'failed', 20_000, 20)
-  const last = async (id: string) => (await server.call('console', 'GET', `/v1/operations?instance=${id}&limit=1`)).json.operations[0]
+  const { last, failed, recovered } = operationsOf(() => server)
 
   test('a change of parameters: the former ones are shown, and a node that had the new ones has them again', async () => {
     const id = await server.createRedis('half', ha)

@@ -5,7 +5,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { client, makeServer, nodePid, root, sleep, until, type Server } from './support/server.ts'
-import { ha, item, settingsOf } from './support/settings.ts'
+import { ha, item, operationsOf, settingsOf } from './support/settings.ts'
 
 describe('what a failed change has left', { concurrency: true }, () => {
   let server: Server
@@ -17,8 +17,7 @@ describe('what a failed change has left', { concurrency: true }, () => {
   })
   after(async () => { await server.destroy() })
   const { put, everywhere } = settingsOf(() => server)
-  const last = async (id: string) => (await server.call('console', 'GET', `/v1/operations?instance=${id}&limit=1`)).json.operations[0]
-  const recovered = (id: string) => until('the recovery', async () => { const now = await last(id); return now.action === 'recover' && now.outcome === 'done' }, 20_000, 50)
+  const { last, failed, recovered } = operationsOf(() => server)
 
   test('a former value that a server cannot have any more: it gets what a start would give it, and the instance is well', async () => {
     const id = await server.createRedis('fewer-files', ha)
@@ -39,7 +38,7 @@ describe('what a failed change has left', { concurrency: true }, () => {
     writeFileSync(crash(), `engine.turned stop ${join(server.home, 'nodes', `${id}-1`, 'pid')}`)
     const replica = nodePid(server.home, id, 1)
     await server.dcs('PUT', `/instances/${id}/ssl`, { enabled: true })
-    await until('the deadline', async () => (await server.call('console', 'GET', `/v1/operations?instance=${id}`)).json.operations.find((one: any) => one.action === 'ssl')?.outcome === 'failed', 20_000, 20)
+    await failed(id, 'ssl')
     // Only while a recovery is open; that waits for the replica now, before it turns the master.
     await until('the flush', async () => (await server.dcs('PUT', '/instances/status', { action: 'flush', instances: [id] })).json.results?.[0].result === 'success', 40_000, 20)
     await sleep(1000)

@@ -34,3 +34,13 @@ export function settingsOf(server: () => Server) {
   }
   return { put, get, value, ended, set, config, everywhere, restarted }
 }
+
+/** What becomes of operations on an instance; `server` as above. */
+export function operationsOf(server: () => Server) {
+  const all = async (id: string): Promise<any[]> => (await server().call('console', 'GET', `/v1/operations?instance=${id}`)).json.operations
+  const last = async (id: string): Promise<any> => (await all(id))[0]
+  /** A recovery may have begun by then. */
+  const failed = (id: string, action: string): Promise<unknown> => until('the deadline', async () => (await all(id)).find((one) => one.action === action)?.outcome === 'failed', 20_000, 20)
+  const recovered = (id: string): Promise<unknown> => until('the recovery', async () => { const now = await last(id); return now.action === 'recover' && now.outcome === 'done' }, 20_000, 50)
+  return { last, failed, recovered }
+}
