@@ -36,8 +36,9 @@ export function startBalancer({ kubectl }: TestCluster): Balancer {
   async function end(): Promise<void> {
     uncut()
     ended = true
-    await working
-    for (const address of addresses) execFileSync('ip', ['address', 'delete', `${address}/32`, 'dev', 'lo'])
+    try { await working } finally {
+      for (const address of addresses) execFileSync('ip', ['address', 'delete', `${address}/32`, 'dev', 'lo'])
+    }
   }
   const uncut = whenCut(end)
   return { addresses, end }

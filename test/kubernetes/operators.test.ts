@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { test } from 'node:test'
-import { client, makeServer } from '../support/server.ts'
+import { client, makeServer, until } from '../support/server.ts'
 import { whenCut } from '../support/cut.ts'
 import { inCluster } from './cluster.ts'
 
@@ -38,12 +38,12 @@ test('an instance has the storage class, node selector, tolerations, pull secret
     )
     await server.start()
     const id = await server.createRedis('as-set')
+    const list = async (what: string): Promise<any> => JSON.parse(await kubectl('get', what, '-l', `app.kubernetes.io/instance=${id}`, '-o', 'json')).items
     // No machine has that label yet.
-    await assert.rejects(server.running('dcs', id, 3000))
+    await until('a pod that nothing takes', async () => (await list('pods'))[0]?.status.conditions?.some((one: any) => one.type === 'PodScheduled' && one.reason === 'Unschedulable'))
     await kubectl('label', 'node', '--all', `${name}=here`)
     const redis = client(await server.running('dcs', id, 120_000))
     await redis.set('kept', 'yes')
-    const list = async (what: string): Promise<any> => JSON.parse(await kubectl('get', what, '-l', `app.kubernetes.io/instance=${id}`, '-o', 'json')).items
     async function asSet(): Promise<string> {
       const [[{ metadata, spec, status }], [volume]] = [await list('pods'), await list('persistentvolumeclaims')]
       assert.deepEqual([status.phase, spec.nodeSelector, spec.imagePullSecrets], ['Running', { [name]: 'here' }, [{ name: 'one' }, { name: 'two' }]])
