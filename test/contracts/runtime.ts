@@ -27,6 +27,15 @@ export interface RuntimeUnderTest {
   destroy(): Promise<void>
 }
 
+/** A session with the server there, as soon as one answers. Where nobody has heard of a new address yet, anything may answer, what speaks no RESP as well. */
+export async function connectedTo(host: string, port: number): Promise<Redis> {
+  return until('an answer', async () => {
+    const redis = new Redis({ host, port, retryStrategy: () => 10, maxRetriesPerRequest: null, connectTimeout: 2000 })
+    redis.on('error', () => {})
+    return redis.ping().then(() => redis, () => { redis.disconnect(); return null })
+  })
+}
+
 export function runtimeContract(name: string, make: () => Promise<RuntimeUnderTest>): void {
   describe(name, { concurrency: false }, () => {
     let under: RuntimeUnderTest
@@ -43,14 +52,7 @@ export function runtimeContract(name: string, make: () => Promise<RuntimeUnderTe
       }
     }
     const inspect = async (s: NodeSpec, runtime = under.runtime) => (await runtime.inspect(s.instanceId, [s.id]))[0]!
-    const connected = async (s: NodeSpec): Promise<Redis> => {
-      // Where nobody has heard of a new address yet, anything may answer.
-      return until('an answer', async () => {
-        const redis = new Redis({ host: s.address, port: s.ports['service']!, retryStrategy: () => 10, maxRetriesPerRequest: null, connectTimeout: 2000 })
-        redis.on('error', () => {})
-        return redis.ping().then(() => redis, () => { redis.disconnect(); return null })
-      })
-    }
+    const connected = (s: NodeSpec): Promise<Redis> => connectedTo(s.address, s.ports['service']!)
 
     test('a node that was never applied is exited and observes nothing', async () => {
       const s = await spec()

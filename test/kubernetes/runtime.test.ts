@@ -1,9 +1,8 @@
 /** The runtime contract, by pods of a real cluster. */
-import { Redis } from 'ioredis'
 import { containKafka } from '../../src/engines/kafka/container.ts'
 import { containRedis } from '../../src/engines/redis/container.ts'
 import { kubernetesRuntime, type KubernetesRuntime } from '../../src/runtimes/kubernetes/index.ts'
-import { runtimeContract } from '../contracts/runtime.ts'
+import { connectedTo, runtimeContract } from '../contracts/runtime.ts'
 import { instanceFor } from '../contracts/engine.ts'
 import { inCluster } from './cluster.ts'
 import type { Engine } from '../../src/core/engine.ts'
@@ -29,9 +28,7 @@ runtimeContract('kubernetes runtime', async () => {
     alive: async () => (await cluster.kubectl('get', 'pods', '-l', 'app.kubernetes.io/managed-by=sluice', '-o', 'name')).split('\n').filter(Boolean).length,
     async sizeOf({ id }, path) { return Number(await cluster.kubectl('exec', `redis-${id}-0`, '--', 'sh', '-c', `[ ! -e ${path} ] || wc -c < ${path}`)) || null },
     async crash({ address, ports }) {
-      const redis = new Redis({ host: address, port: ports['service']!, retryStrategy: () => 10, maxRetriesPerRequest: null })
-      redis.on('error', () => {})
-      await redis.ping()
+      const redis = await connectedTo(address, ports['service']!)
       redis.options.retryStrategy = () => null
       await redis.call('SHUTDOWN', 'NOSAVE').catch(() => {})
       redis.disconnect()
