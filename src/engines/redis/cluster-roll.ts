@@ -62,6 +62,9 @@ async function handOver(ground: Ground, shard: number, owner: ClusterView, membe
   if (!next) return `no replica of shard ${shard} is up to date yet`
   ground.progress(`hands over to node ${next.node.ordinal}`, owner.node.id)
   const [from, to] = [owner.session!.redis, next.session!.redis]
+  // A takeover raises the epoch, a write to the disk while clients wait, unless it is the highest already.
+  await all(to, [['CLUSTER', 'BUMPEPOCH']])
+  checkpoint('engine.raised')
   const [until, lost] = [Date.now() + takeWithinMs, performance.now() + heardWithinMs]
   // In one turn of the master: nothing is written between the pause and its offset.
   const [, info] = await all(from, [['CLIENT', 'PAUSE', pauseMs, 'WRITE'], ['INFO', 'replication']]) as [string, string]
