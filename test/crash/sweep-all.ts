@@ -15,6 +15,7 @@ import { freezeControlPlane, nodeBlow, redisHaNodeScenarios, redisHaScenarios } 
 import { kafkaClusterScenarios, kafkaScenarios } from './kafka.ts'
 import { redisScenarios, type Scenario } from './scenarios.ts'
 import { redisTls } from './tls.ts'
+import { heedSignals } from '../support/cut.ts'
 import { sweep, type Blow, type Point } from './sweep.ts'
 import { redisWhitelist } from './whitelist.ts'
 
@@ -50,6 +51,9 @@ const todo = modes.flatMap((mode) => rows.filter((row) => (row.modes ?? modes).i
   name: `${scenario.name}, ${mode}${blow ? `, ${blow.name}` : ''}`, mode, scenario, blow, picked: (at: number) => only?.includes(at) ?? at % every === 0,
 })))).filter(({ name }) => name.includes(values.only))
 const failures: string[] = []
+// Told to end, no lane begins another row while what runs is ended.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => { todo.length = 0 })
+heedSignals()
 
 /** Rows at the same time must not meet on one host: each lane has ports of its own. */
 function settings(mode: Mode, lane: number): NodeJS.ProcessEnv {

@@ -4,10 +4,15 @@ let heard = false
 
 /** `ending` is run when this process is told to end; the answer forgets it. The bench, which is no test, has its own way. */
 export function whenCut(ending: () => Promise<unknown>): () => void {
-  if (!heard && process.env['NODE_TEST_CONTEXT']) for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, end)
-  heard = true
+  if (process.env['NODE_TEST_CONTEXT']) heedSignals()
   endings.add(ending)
   return () => { endings.delete(ending) }
+}
+
+/** For what is no test, as the sweep. */
+export function heedSignals(): void {
+  if (!heard) for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, end)
+  heard = true
 }
 
 function end(): void { void Promise.allSettled([...endings].map((ending) => ending())).then(() => process.exit(1)) }
