@@ -96,6 +96,29 @@ test('a replica that lost its list of nodes, and claims what it has keys of, is 
   } finally { await steps.ground.destroy() }
 })
 
+test('of two replicas of a shard one lost its master, and the other one, which has all, says nothing when that dies: the master comes back itself', async () => {
+  const steps = await clusterSteps()
+  try {
+    await steps.size(3, 3)
+    await steps.perform('create')
+    const [master, behind] = steps.nodes() as [ClusterNode, ClusterNode]
+    await tell(behind, 'CONFIG', 'SET', 'masterauth', 'wrong')
+    await tell(behind, 'CLIENT', 'KILL', 'TYPE', 'master')
+    const since = await keysOf(master, 0, 50)
+    await written(steps, since)
+    await until('it to be without its master for a while, and less than it is trusted for', async () => Number(/master_link_down_since_seconds:(\d+)/.exec(await tell(behind, 'INFO', 'replication'))?.[1] ?? 0) >= 3)
+    const silent = (await steps.states())[2]!.identity!.pid
+    process.kill(silent, 'SIGSTOP')
+    await steps.kill(0)
+    const recovered = steps.perform('recover')
+    await until('somebody to be master', async () => (await Promise.all([master, behind].map((node) => selfOf(node).catch(() => null)))).some((self) => self?.role === 'master' && self.slots !== ''))
+    process.kill(silent, 'SIGCONT')
+    await recovered
+    assert.equal((await selfOf(master)).slots, '0-5460')
+    assert.deepEqual(await lost(steps, since), [])
+  } finally { await steps.ground.destroy() }
+})
+
 /** Names of keys that fall into a slot. */
 async function keysOf({ address: host, port }: ClusterNode, slot: number, count: number): Promise<string[]> {
   const redis = new Redis({ host, port, password })
