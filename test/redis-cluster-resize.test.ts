@@ -1,8 +1,8 @@
-/** More shards for a real Redis Cluster, through the API, while clients write and the control plane is killed. */
+/** More and fewer shards for a real Redis Cluster, through the API, while clients write and the control plane is killed. */
 import assert from 'node:assert/strict'
-import { readFileSync, readdirSync } from 'node:fs'
+import { existsSync, readFileSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { after, before, describe, test } from 'node:test'
+import { after, before, describe, test, type TestContext } from 'node:test'
 import { clusterClient, clusterNodes, clusterStarts, selfOf, tell, type ClusterNode } from './support/cluster.ts'
 import { countOf } from './crash/cluster-grow.ts'
 import { Fatal, makeServer, sleep, until, type Server } from './support/server.ts'
@@ -10,12 +10,21 @@ import { Fatal, makeServer, sleep, until, type Server } from './support/server.t
 const gib = 1024 ** 3
 const addShards = { spec_code: 'redis.cluster.xu1.large.r1.48', new_capacity: 48, change_type: 'addSharding' }
 
-describe('three shards become six', { concurrency: false }, () => {
+describe('three shards become six, and three again', { concurrency: false }, () => {
   let server: Server
   let id: string
   let nodes: ClusterNode[]
   const operation = async () => (await server.call('console', 'GET', `/v1/operations?instance=${id}&limit=1`)).json.operations[0]
-  const done = () => until('the resize', async () => { const last = await operation(); return last.action === 'extend' && last.outcome && last }, 120_000, 50)
+  const done = (action: string) => until('the resize', async () => { const last = await operation(); return last.action === action && last.outcome && last }, 120_000, 50)
+  /** The control plane is killed, and started again, when so much is said. */
+  const killedAt = async (said: RegExp, t: TestContext) => {
+    await until(`${said}`, async () => said.test((await operation()).progress ?? '') || (await operation()).outcome, 60_000, 5)
+    assert.equal((await operation()).outcome ?? null, null, 'still under way')
+    await sleep(300)
+    await server.end('SIGKILL')
+    t.diagnostic(`killed when ${said}`)
+    await server.start()
+  }
   /** Keys of all slots, and the longest time that one write took. */
   const writing = (instance: any) => {
     let stop = false
@@ -61,15 +70,8 @@ describe('three shards become six', { concurrency: false }, () => {
     const stop = writing(instance)
     assert.equal((await server.dcs('POST', `/instances/${id}/resize`, addShards)).status, 204)
     const began = performance.now()
-    for (const kill of [1, 2]) {
-      await until(`some slots to move before kill ${kill}`, async () => /^(\d+) of 2730 slots/.test((await operation()).progress ?? '') || (await operation()).outcome, 60_000, 5)
-      assert.equal((await operation()).outcome ?? null, null, 'still under way')
-      await sleep(300)
-      await server.end('SIGKILL')
-      t.diagnostic(`killed after ${(performance.now() - began).toFixed(0)} ms`)
-      await server.start()
-    }
-    const last = await done()
+    for (const _ of [1, 2]) await killedAt(/^\d+ of 2730 slots/, t)
+    const last = await done('extend')
     t.diagnostic(`six shards after ${(performance.now() - began).toFixed(0)} ms`)
     assert.equal(last.outcome, 'done', last.cause)
     const { acknowledged, longest, lost, errors } = await stop()
@@ -105,6 +107,59 @@ describe('three shards become six', { concurrency: false }, () => {
     assert.ok(slow.every((words) => words[0]!.toUpperCase() !== 'MIGRATE'), 'which would carry the password')
     const logs = [server.log(), ...readdirSync(join(server.home, 'nodes')).map((node) => readFileSync(join(server.home, 'nodes', node, 'log'), 'utf8'))]
     assert.ok(logs.every((log) => !/AUTH2/i.test(log)))
+  })
+
+  test('fewer: those whose addresses the caller keeps have everything, and who served goes on serving', async (t) => {
+    const less = { spec_code: 'redis.cluster.xu1.large.r1.32', new_capacity: 32 }
+    const refused = async (body: object) => { const { status, json } = await server.dcs('POST', `/instances/${id}/resize`, { ...less, ...body }); return [status, json.error_code, json.error_msg] }
+    assert.match((await refused({ reserved_ip: ['10.9.8.7'] })).join(), /^400,DCS\.4062,.*no node of the instance has the address 10\.9\.8\.7/)
+    assert.match((await refused({ reserved_ip: nodes.slice(0, 4).map((node) => node.address) })).join(), /^400,DCS\.4062,.*these are nodes of 4 shards, and 3 stay/)
+    assert.match((await refused({ change_type: 'addSharding' })).join(), /^400,DCS\.4102,/)
+
+    const kept = [1, 4, 5].map((n) => nodes[n]!)
+    const body = { ...less, reserved_ip: kept.map((node) => node.address) }
+    const { json: { plan } } = await server.dcs('POST', `/instances/${id}/resize?dry_run=true`, body)
+    assert.deepEqual(plan.nodes.map(({ what }: any) => /gives its slots/.test(what)), [true, true, true, false, false, false])
+    const instance = await server.running('dcs', id)
+    const cluster = clusterClient(instance)
+    const before = clusterStarts(server.home, kept)
+    const stop = writing({ ip: kept[0]!.address, port: kept[0]!.port })
+    assert.equal((await server.dcs('POST', `/instances/${id}/resize`, body)).status, 204)
+    const began = performance.now()
+    for (const shard of [0, 3]) await killedAt(new RegExp(`slots of shard ${shard} are left`), t)
+    const last = await done('shrink')
+    t.diagnostic(`three shards after ${(performance.now() - began).toFixed(0)} ms`)
+    assert.equal(last.outcome, 'done', last.cause)
+    const { acknowledged, longest, lost, errors } = await stop()
+    t.diagnostic(`${acknowledged} writes, the longest took ${longest.toFixed(0)} ms`)
+    assert.deepEqual([lost, errors], [0, []])
+
+    const left = await clusterNodes(server, id)
+    assert.deepEqual(left, kept)
+    const selves = await Promise.all(left.map(selfOf))
+    assert.deepEqual(selves.map(({ slots }) => countOf(slots)).toSorted(), [5461, 5461, 5462])
+    for (const node of left) {
+      assert.deepEqual((await tell(node, 'CLUSTER', 'NODES')).trim().split('\n').length, 3, 'who left is forgotten')
+      assert.deepEqual(await tell<string[]>(node, 'KEYS', 'sluice*'), [])
+      assert.deepEqual(await tell<unknown>(node, 'CONFIG', 'GET', 'maxmemory'), ['maxmemory', String(Math.floor(32 * gib / 3))])
+    }
+    assert.deepEqual(clusterStarts(server.home, left), before)
+    for (let n = 0; n < 2000; n += 1) assert.equal(await cluster.get(`old:${n}`), String(n))
+    assert.ok(await cluster.pttl('short') > 0)
+    cluster.disconnect()
+    const shown = await server.running('dcs', id)
+    assert.deepEqual([shown.capacity, shown.spec_code, shown.sharding_count], [32, less.spec_code, 3])
+    for (const one of nodes) assert.equal(existsSync(join(server.home, 'nodes', one.id)), kept.includes(one))
+  })
+
+  test('and six once more: what was granted to the shards that went is nobody else\'s', async () => {
+    assert.equal((await server.dcs('POST', `/instances/${id}/resize`, { ...addShards, change_type: undefined })).status, 204)
+    await sleep(100)
+    const last = await done('extend')
+    assert.equal(last.outcome, 'done', last.cause)
+    const { json } = await server.dcs('GET', `/instances/${id}/logical-nodes`)
+    assert.deepEqual(json.nodes.map((node: any) => node.node_type), Array(6).fill('master'))
+    assert.equal((await server.running('dcs', id)).sharding_count, 6)
   })
 })
 

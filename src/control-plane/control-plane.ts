@@ -142,19 +142,20 @@ export function controlPlane({ db, engines, runtimes, addresses, runtime, vault,
     return { operation, progress: running?.text || elsewhere, nodes: running?.nodes ?? {} }
   }
 
+  const measure = async (instance: Instance, nodes: readonly NodeRecord[]): Promise<Facts | null> => isOurs(instance.host) ? (await desk.ask([{ instance, nodes }])).get(instance.id) ?? null : null
+
   return {
     create: (wish) => inTurn(() => create(wish)),
     submit: accept,
     resize(wish) {
       return inTurn(async () => {
-        const answer = await resize({ db, authority, engine: engines[wish.engine], addresses, host, available, accepted: acceptedOperation, newId }, wish)
+        const answer = await resize({ db, authority, engine: engines[wish.engine], addresses, host, available, accepted: acceptedOperation, newId, measure }, wish)
         worker.nudge()
         return answer
       })
     },
     ...settings({
-      db, authority, engines, runtimes, addresses, host, seal, open, worker,
-      measure: async (instance, nodes) => isOurs(instance.host) ? (await desk.ask([{ instance, nodes }])).get(instance.id) ?? null : null,
+      db, authority, engines, runtimes, addresses, host, seal, open, worker, measure,
       accepted: acceptedOperation, newId,
     }),
     templates: templates(db),

@@ -5,13 +5,15 @@ import { takenAddresses } from '../store/places.ts'
 import { openOperations, openOperationsOf } from '../store/operations.ts'
 import { transact, type Database } from '../store/database.ts'
 import { planFor } from '../operations/plan.ts'
+import { unfit } from '../operations/check.ts'
 import { exceeds } from './holdings.ts'
 import { mib, placeNodes, type Placing } from './places.ts'
 import { refusalOf } from '../core/refusal.ts'
 import type { Answer, Caller, ResizeWish } from '../core/control-plane.ts'
 import type { Addresses } from '../core/addresses.ts'
+import type { Facts } from '../core/engine.ts'
 import type { Former, Operation } from '../core/operation.ts'
-import { addressesOf, isWithin, type RuntimeName } from '../core/instance.ts'
+import { addressesOf, isWithin, type Instance, type NodeRecord, type RuntimeName } from '../core/instance.ts'
 import type { Authority } from '../authority.ts'
 
 export interface ResizeParts extends Omit<Placing, 'taken' | 'addresses'> {
@@ -22,6 +24,8 @@ export interface ResizeParts extends Omit<Placing, 'taken' | 'addresses'> {
   readonly newId: () => string
   /** Memory that this machine could give to new processes now, in bytes. */
   readonly available: () => number
+  /** What its servers tell of themselves; null: they do not answer, or another host runs them. */
+  readonly measure: (instance: Instance, nodes: readonly NodeRecord[]) => Promise<Facts | null>
 }
 
 /** Spec, nodes, operation and audit row in one transaction. The dialect has checked that the numbers are sold. */
@@ -37,6 +41,12 @@ export async function resize(parts: ResizeParts, { caller, engine, id, shards, r
   const first = Math.max(-1, ...existing.map((node) => node.ordinal)) + 1
   const more = Math.max(0, wanted - existing.length)
   if (more > 0 && !isWithin(seen.host, host)) return { id, refusal: { kind: 'unsupported', reason: 'another host runs this instance, and only a control plane there can find room for more nodes' } }
+  if (parts.engine.room && shards < seen.spec.shards) {
+    const facts = await parts.measure(seen, existing)
+    // As all of it is spread then, or as the fullest has it now.
+    const reason = unfit(parts.engine.room({ ...seen, spec }), facts && { fullestBytes: Math.max(facts.fullestBytes, Math.ceil(facts.usedBytes / shards)) }, 'rescale')
+    if (reason !== null) return { id, refusal: { kind: 'full', reason } }
+  }
   const needed = parts.engine.leastMemoryBytes * more
   if (more > 0 && seen.runtime === 'process' && needed > available()) return `${mib(needed)} MiB of memory are needed to start and ${mib(available())} MiB are available`
   const added = await placeNodes({ ...parts, addresses: parts.addresses[seen.runtime], host: seen.host, taken: await takenAddresses(db, host) }, id, spec, Array.from({ length: more }, (_, n) => first + n))

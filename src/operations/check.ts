@@ -7,7 +7,7 @@ import type { Parts } from './actions.ts'
 const mostOfSmaller = 0.7
 
 /** Why it does not; null when it does. `room`: bytes that each part of the data may have. */
-export function unfit(room: number, facts: Facts | null, action: Change): string | null {
+export function unfit(room: number, facts: Pick<Facts, 'fullestBytes'> | null, action: Change): string | null {
   if (!facts) return 'its servers do not answer, and what they hold must fit'
   const most = Math.floor(room * (action === 'configure' ? 1 : mostOfSmaller))
   return facts.fullestBytes <= most ? null : `${facts.fullestBytes} bytes are used, and ${most} at most may be`

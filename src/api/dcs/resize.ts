@@ -10,6 +10,8 @@ import { planBody } from '../plan.ts'
 import type { ControlPlane, ResizeWish, View } from '../../core/control-plane.ts'
 import type { NodeRecord } from '../../core/instance.ts'
 
+/** Of all nodes of the largest cluster. */
+const mostAddresses = 128 * mostReplicas
 const changeTypes = ['createReplication', 'deleteReplication', 'addSharding', 'instanceType'] as const
 
 export const resizeRows: readonly Row[] = [
@@ -37,6 +39,9 @@ async function resizeTo(plane: ControlPlane, caller: Caller, view: View, body: B
   const numbers = readChange(body, view, handOver)
   // Of an instance that is being changed, its state is the answer, not what its numbers happen to be now.
   if (isRefused(numbers)) return stateRefusal(view) ?? numbers
+  // Its servers are asked whether the rest has room, and while it is being changed they may have other answers.
+  const early = (numbers.shards ?? Infinity) < view.instance.spec.shards ? stateRefusal(view) : null
+  if (early) return early
   const whose = { caller, engine: 'redis', id: view.instance.id, dryRun } as const
   const answer = await ('leaving' in numbers ? plane.resize({ ...whose, ...numbers }) : plane.change({
     ...whose, action: 'rescale', spec: { flavor: numbers.specCode, memoryBytes: numbers.memoryBytes }, attributes: { capacity: numbers.capacity }, detail: numbers.specCode,
@@ -115,7 +120,7 @@ const checks: readonly Check[] = [
   // Nobody waits for a maintenance window here.
   (body) => unless(isAbsent(body['execute_immediately']) || body['execute_immediately'] === true, 'DCS.4062', 'execute_immediately', 'it is done at once or not at all'),
   (body) => unless(isAbsent(body['bss_param']) || isObject(body['bss_param']), 'DCS.4062', 'bss_param'),
-  (body) => unless(isAbsent(body['reserved_ip']), 'DCS.4062', 'reserved_ip', 'no shard is taken away'),
+  (body) => unless(isAbsent(body['reserved_ip']) || texts(body['reserved_ip'], mostAddresses), 'DCS.4062', 'reserved_ip', 'it must hold the addresses of nodes that stay'),
   (body) => unless(isAbsent(body['available_zones']) || texts(body['available_zones'], 8), 'DCS.4933'),
   (body) => unless(body['change_type'] !== 'createReplication' || !isAbsent(body['available_zones']), 'DCS.4933'),
   (body) => unless(isAbsent(body['node_list']) || texts(body['node_list'], 1), 'DCS.4930', undefined, 'one node at a time'),
@@ -141,11 +146,13 @@ function readChange(body: Body, view: View, handOver: boolean): Pick<ResizeWish,
   const bigger = flavor.capacity !== attributes['capacity']
   if (!bigger && flavor.replicas === spec.replicas) return refused('DCS.4103', undefined, 'the instance has this flavor already')
   // Clients that only name a larger flavor mean the shards that come with it.
+  if (isAbsent(change) && flavor.shards < spec.shards) return fewerShards(body, flavor, view)
+  if (!isAbsent(body['reserved_ip'])) return refused('DCS.4062', 'reserved_ip', 'it says which nodes stay when a cluster gets fewer shards, without a change_type')
   if (change === 'addSharding' || isAbsent(change) && bigger && flavor.shards > spec.shards) return moreShards(flavor, view)
   if (bigger) {
     if (flavor.replicas !== spec.replicas) return refused('DCS.4102', undefined, 'memory and replicas change in separate calls')
     if (!isAbsent(change)) return refused('DCS.4102', undefined, 'memory changes without a change_type')
-    return flavor.shards === spec.shards ? flavor : refused('DCS.4102', undefined, 'only more shards can be had')
+    return flavor
   }
   if (isAbsent(change)) return refused('DCS.4062', 'change_type', 'it must be createReplication or deleteReplication')
   const numbers = { shards: spec.shards, replicas: flavor.replicas, flavor: flavor.specCode }
@@ -159,13 +166,28 @@ function readChange(body: Body, view: View, handOver: boolean): Pick<ResizeWish,
 export function reachable(flavor: DcsFlavor, { instance: { spec, version, attributes } }: View): boolean {
   if (flavor.topology !== spec.topology || !flavor.versions.includes(version)) return false
   if (flavor.capacity === attributes['capacity']) return flavor.replicas !== spec.replicas
-  return flavor.replicas === spec.replicas && flavor.shards >= spec.shards
+  return flavor.replicas === spec.replicas
 }
 
 function moreShards(flavor: DcsFlavor, { instance: { spec } }: View): ReturnType<typeof readChange> {
-  if (spec.topology !== 'cluster' || flavor.shards <= spec.shards) return refused('DCS.4102', undefined, spec.topology === 'cluster' ? 'only more shards can be had' : 'only a cluster has shards')
+  if (spec.topology !== 'cluster' || flavor.shards <= spec.shards) return refused('DCS.4102', undefined, spec.topology === 'cluster' ? 'addSharding is for more shards; fewer come without a change_type' : 'only a cluster has shards')
   if (flavor.replicas !== spec.replicas) return refused('DCS.4102', undefined, 'shards and replicas change in separate calls')
   return { shards: flavor.shards, replicas: spec.replicas, leaving: [], flavor: flavor.specCode, memoryBytes: flavor.memoryBytes, attributes: { capacity: flavor.capacity } }
+}
+
+/** Those that the caller wants to keep, and the oldest. */
+function fewerShards(body: Body, flavor: DcsFlavor, { instance: { spec }, nodes, roles }: View): ReturnType<typeof readChange> {
+  if (flavor.replicas !== spec.replicas) return refused('DCS.4102', undefined, 'shards and replicas change in separate calls')
+  const kept = new Set<number>()
+  for (const address of isAbsent(body['reserved_ip']) ? [] : body['reserved_ip'] as string[]) {
+    const named = nodes.filter((node) => node.address === address)
+    if (named.length === 0) return refused('DCS.4062', 'reserved_ip', `no node of the instance has the address ${address}`)
+    for (const node of named) kept.add(roles.get(node.id)?.shard ?? 0)
+  }
+  if (kept.size > flavor.shards) return refused('DCS.4062', 'reserved_ip', `these are nodes of ${kept.size} shards, and ${flavor.shards} stay`)
+  for (const shard of [...new Set(nodes.map((node) => roles.get(node.id)?.shard ?? 0))].toSorted((a, b) => a - b)) if (kept.size < flavor.shards) kept.add(shard)
+  const leaving = nodes.filter((node) => !kept.has(roles.get(node.id)?.shard ?? 0)).map((node) => node.id)
+  return { shards: flavor.shards, replicas: spec.replicas, leaving, flavor: flavor.specCode, memoryBytes: flavor.memoryBytes, attributes: { capacity: flavor.capacity } }
 }
 
 /** The one that the caller names. */

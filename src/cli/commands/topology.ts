@@ -67,7 +67,8 @@ async function resizeBody(client: Client, id: string, spec: string, { capacity, 
   const body = { spec_code: spec, new_capacity: capacity === undefined ? capacityOf(spec) : Number(capacity) }
   const zone = shown.az_codes[0] ?? 'eu-de-01'
   if (more > 0) return { ...body, change_type: 'createReplication', available_zones: Array.from({ length: Math.min(more, 8) }, () => zone) }
-  if (more === 0) return shown.cache_mode === 'cluster' ? { ...body, change_type: 'addSharding' } : body
+  // More or fewer shards come with the flavor.
+  if (more === 0) return body
   if (shown.cache_mode === 'cluster') return { ...body, change_type: 'deleteReplication', available_zones: [zone] }
   return { ...body, change_type: 'deleteReplication', ...(node === undefined ? {} : { node_list: [pick(await nodesOf(client, id), node).node_id] }) }
 }

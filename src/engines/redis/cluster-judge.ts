@@ -1,5 +1,5 @@
 /** Whether a Redis Cluster is what was ordered: all slots, seen alike by everybody, and every replica beside its master. */
-import { byShard, confirmedTo, headOf, isOwner, placeOf, shardsOf, size, slotCount, type ClusterView } from './cluster-views.ts'
+import { byShard, closingShards, confirmedTo, headOf, isOwner, placeOf, shardsOf, size, slotCount, type ClusterView } from './cluster-views.ts'
 import { isLinked } from './seen.ts'
 import type { NodeHealth } from '../../core/engine.ts'
 import type { Ground } from './topology.ts'
@@ -17,7 +17,9 @@ export function judgeCluster({ instance, nodes, progress }: Ground, views: reado
     if (doubted) return not(`node ${node.ordinal} sees ${doubted.place} as ${doubted.flags.join()}`)
     if (!moving && me!.moving.length > 0) return not(`slots of node ${node.ordinal} are on their way`)
   }
-  const reason = slotsAgree(views) ?? inShards(views, shardsOf(instance, nodes), progress, moving)
+  const shards = shardsOf(instance, nodes)
+  const closing = closingShards(instance, shards)
+  const reason = slotsAgree(views) ?? inShards(views, shards, progress, (shard) => moving || closing.has(shard))
   if (reason) return not(reason)
   const waiting = views.find((view) => !view.serves)
   return waiting ? not(`node ${waiting.node.ordinal} waits for the cluster before it takes commands`) : { ok: true }
@@ -41,11 +43,11 @@ function slotsAgree(views: readonly ClusterView[]): string | null {
   return new Set(owners.map((peer) => peer.epoch)).size < owners.length ? 'two masters have the same epoch' : null
 }
 
-function inShards(views: readonly ClusterView[], shards: ReadonlyMap<string, number>, progress: Ground['progress'], moving: boolean): string | null {
+function inShards(views: readonly ClusterView[], shards: ReadonlyMap<string, number>, progress: Ground['progress'], mayBeBlank: (shard: number) => boolean): string | null {
   for (const [shard, members] of byShard(views, shards)) {
     const owners = members.filter((view) => isOwner(view.me))
-    // A shard that is new has none until its first slot comes.
-    const master = owners[0] ?? (moving ? headOf(members) : undefined)
+    // A shard that is new has none until its first slot comes, and one that goes gave all away.
+    const master = owners[0] ?? (mayBeBlank(shard) ? headOf(members) : undefined)
     if (!master || owners.length > 1) return `${owners.length === 0 ? 'nobody' : 'more than one node'} of shard ${shard} owns slots`
     progress(`master of shard ${shard}`, master.node.id)
     for (const view of members.filter((one) => one !== master)) {

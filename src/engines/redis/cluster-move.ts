@@ -18,8 +18,8 @@ import { all, readInfo } from './client.ts'
 import { confirmed, heard, level, raised, redisOf, written } from './cluster-proof.ts'
 import { ownedOf, slotCount, type ClusterView, type Head } from './cluster-views.ts'
 
-/** What a mark says: slots that were given, and the node that was to take them. */
-export interface Given { readonly slots: readonly number[]; readonly to: string }
+/** What a mark says: slots that were given, the node that was to take them, and the slot that the mark itself is in. */
+export interface Given { readonly slots: readonly number[]; readonly to: string; readonly at: number }
 type Redis = NonNullable<ClusterView['session']>['redis']
 /** Of copied keys, by name as latin1: what was sent. */
 type Sent = Map<string, { readonly digest: string; readonly ends: number }>
@@ -31,37 +31,39 @@ const keysAtOnce = 64
 const ttlBlurMs = 50
 const mostKeys = 2 ** 31 - 1
 
-const span = ({ me }: ClusterView): number[] => me!.slots.flatMap(([first, last]) => Array.from({ length: last - first + 1 }, (_, n) => first + n))
+export const span = ({ me }: Pick<ClusterView, 'me'>): number[] => me!.slots.flatMap(([first, last]) => Array.from({ length: last - first + 1 }, (_, n) => first + n))
 
 /** Moves slots with all of their keys; answers for how many ms writes were held because of their number. `add`: what only the target has stays there. */
 export async function moveSlots(heads: readonly Head[], slots: readonly number[], from: Head, to: Head, add = false): Promise<number> {
   const [source, target] = [redisOf(from.view), redisOf(to.view)]
   const sent: Sent = new Map()
+  const mark = markOf(from, slots, heads.length)
+  const last = isLast(from, slots) ? '.last' : ''
   await raised(to)
   await setSlots(to, slots, 'IMPORTING', from.id)
-  checkpoint('engine.importing')
-  await copy(slots, source, target, sent, add)
-  checkpoint('engine.copied')
+  checkpoint(`engine.importing${last}`)
+  await copy(slots, source, target, { mark, sent, add })
+  checkpoint(`engine.copied${last}`)
   const since = performance.now()
   let held: number
   try {
     const [, info] = await all(source, [['CLIENT', 'PAUSE', pauseMs, 'WRITE'], ['INFO']]) as [string, string]
-    checkpoint('engine.held')
-    await copy(slots, source, target, sent, add, true)
+    checkpoint(`engine.held${last}`)
+    await copy(slots, source, target, { mark, sent, add, holding: true })
     // Of a replica that is level, the socket is empty: what the script writes to it survives the death of its master.
     await Promise.all([confirmed(to), level(from, Number(readInfo(info)('master_repl_offset')))])
     held = performance.now() - since
     await written(to)
-    checkpoint('engine.confirmed')
+    checkpoint(`engine.confirmed${last}`)
     const changes = readInfo(info)('rdb_changes_since_last_save')!
     // Together: whoever waited for the end of the pause comes after the script, or the script sees what it wrote.
-    const [, gave] = await all(source, [['CLIENT', 'UNPAUSE'], ['EVAL', give, 1, markOf(from, heads.length), changes, to.id, ...slots]])
+    const [, gave] = await all(source, [['CLIENT', 'UNPAUSE'], ['EVAL', give, 1, mark.key, changes, to.id, ...slots]])
     if (gave !== 1) throw new Error('something was written meanwhile')
   } catch (error) {
     await all(source, [['CLIENT', 'UNPAUSE']])
     throw error
   }
-  checkpoint('engine.given')
+  checkpoint(`engine.given${last}`)
   await take(heads, slots, from, to)
   return held
 }
@@ -69,37 +71,46 @@ export async function moveSlots(heads: readonly Head[], slots: readonly number[]
 /** Slots that were given are taken by the target, and everybody hears of it. May be repeated. */
 export async function take(heads: readonly Head[], slots: readonly number[], from: Head, to: Head): Promise<void> {
   const missing = ownedOf(to, slots, false)
+  const last = isLast(from, slots) ? '.last' : ''
   await claim(to, missing, from.id)
-  checkpoint('engine.taken')
+  checkpoint(`engine.taken${last}`)
   // Gossip tells them as well; clients that ask them meanwhile go a longer way.
   // A former master that still imports them would believe no gossip about them. Replicas take no such word, nor who has not met it.
-  const masters = heads.flatMap(({ members }) => members).filter((view) => view.me!.id !== to.id && view.me!.master === null && view.peers.some((peer) => peer.id === to.id))
+  // Nor does one that still has a key of it, the mark: it hears by itself, and lets the key go.
+  const masters = heads.flatMap(({ members }) => members).filter((view) => !(last && view.me!.id === from.id) && view.me!.id !== to.id && view.me!.master === null && view.peers.some((peer) => peer.id === to.id))
   await Promise.all(masters.map((view) => setSlots({ view }, slots, 'NODE', to.id)))
   await heard(heads, slots, to)
-  checkpoint('engine.heard')
-  await all(redisOf(from.view), [['DEL', markOf(from, heads.length)]])
+  checkpoint(`engine.heard${last}`)
+  // With its last slot the mark has gone.
+  if (last) return
+  await all(redisOf(from.view), marksIn(span(from.view), heads.length).map(({ key }) => ['DEL', key]))
   checkpoint('engine.unmarked')
 }
 
 /** Owns them from now on, with an epoch above all that it heard of: Redis raises it only for slots that were being imported. */
-export async function claim(to: Head, slots: readonly number[], from: string): Promise<void> {
+export async function claim(to: Pick<Head, 'view' | 'id'>, slots: readonly number[], from: string): Promise<void> {
   await setSlots(to, slots, 'IMPORTING', from)
   await setSlots(to, slots, 'NODE', to.id)
 }
 
 /** What a shard gave and may not have been taken, or not everybody knows; asked of a master or of its successor. */
 export async function givenBy(head: Pick<Head, 'view'>, shards: number, slots = span(head.view)): Promise<Given | null> {
-  const mark = markIn(slots, shards)
-  if (mark === null) return null
+  const marks = marksIn(slots, shards)
+  if (marks.length === 0) return null
   // A replica answers only who says READONLY; to a master it means nothing. Where most masters are dead nobody answers but who is
   // told to, and without an answer none of the dead could be started; older servers do not know that word. Nobody else is served in between.
   fence()
-  const reading = redisOf(head.view).pipeline().config('SET', 'cluster-allow-reads-when-down', 'yes').readonly().get(mark).readwrite().config('SET', 'cluster-allow-reads-when-down', 'no')
-  const [failed, text] = ((await reading.exec()) ?? [])[2] ?? [new Error('the connection ended')]
-  if (failed) throw failed
-  if (text === null) return null
-  const [to, ...given] = String(text).split(' ') as [string, ...string[]]
-  return { to, slots: given.map(Number) }
+  const reading = redisOf(head.view).pipeline().config('SET', 'cluster-allow-reads-when-down', 'yes').readonly()
+  for (const { key } of marks) reading.get(key)
+  const answers = ((await reading.readwrite().config('SET', 'cluster-allow-reads-when-down', 'no').exec()) ?? []).slice(2)
+  for (const [n, { slot }] of marks.entries()) {
+    const [failed, text] = answers[n] ?? [new Error('the connection ended')]
+    if (failed) throw failed
+    if (text === null) continue
+    const [to, ...given] = String(text).split(' ') as [string, ...string[]]
+    return { to, slots: given.map(Number), at: slot }
+  }
+  return null
 }
 
 /** How many keys a node has in these slots. */
@@ -118,28 +129,59 @@ if tonumber(string.match(redis.call('INFO', 'persistence'), 'rdb_changes_since_l
 redis.call('DEL', KEYS[1])
 redis.call('SET', KEYS[1], table.concat(ARGV, ' ', 2))
 for n = 3, #ARGV do
+  local keys
   repeat
-    local keys = redis.call('CLUSTER', 'GETKEYSINSLOT', ARGV[n], 1000)
+    keys = {}
+    for _, key in ipairs(redis.call('CLUSTER', 'GETKEYSINSLOT', ARGV[n], 1000)) do
+      if key ~= KEYS[1] then keys[#keys + 1] = key end
+    end
     if #keys > 0 then redis.call('UNLINK', unpack(keys)) end
   until #keys == 0
   redis.call('CLUSTER', 'SETSLOT', ARGV[n], 'MIGRATING', ARGV[2])
 end
 return 1`
 
-/** The mark is a key of a slot that its shard keeps: slots are given from the end. */
-function markOf({ view }: Head, shards: number): string {
-  const mark = markIn(span(view), shards)
-  if (mark === null) throw new Error('a shard with so few slots gives none')
+interface Mark { readonly key: string; readonly slot: number }
+
+/** The mark is a key of a slot that its shard keeps: slots are given from the end. Who has too few left has it in its first one, which goes last. */
+function markOf({ view }: Head, given: readonly number[], shards: number): Mark {
+  const slots = span(view)
+  const usual = slots.length - given.length < Math.floor(slotCount / shards) ? undefined : usualMark(slots, shards)
+  const mark = usual ?? firstMark(slots)
+  if (!mark) throw new Error('a shard without slots gives none')
   return mark
 }
 
-function markIn(slots: readonly number[], shards: number): string | null {
-  const least = Math.floor(slotCount / shards)
-  if (slots.length < least) return null
-  const kept = new Set(slots.toSorted((a, b) => a - b).slice(0, least))
-  for (let n = 0; n < slotCount; n += 1) if (kept.has(slotOf(String(n)))) return `sluice:given:{${n}}`
-  return null
+/** Where a mark may be. */
+function marksIn(slots: readonly number[], shards: number): readonly Mark[] {
+  return [usualMark(slots, shards), firstMark(slots)].filter((mark) => mark !== undefined)
 }
+
+function usualMark(slots: readonly number[], shards: number): Mark | undefined {
+  const least = Math.floor(slotCount / shards)
+  return slots.length < least ? undefined : markWithin(new Set(slots.toSorted((a, b) => a - b).slice(0, least)))
+}
+
+/** To find a name for a slot takes some milliseconds, and the same few are asked for at every look. */
+const firstMarks = new Map<number, Mark>()
+
+function firstMark(slots: readonly number[]): Mark | undefined {
+  if (slots.length === 0) return undefined
+  const slot = slots.reduce((a, b) => Math.min(a, b))
+  const mark = firstMarks.get(slot) ?? markWithin(new Set([slot]))
+  firstMarks.set(slot, mark)
+  return mark
+}
+
+function markWithin(slots: ReadonlySet<number>): Mark {
+  for (let n = 0; ; n += 1) {
+    const slot = slotOf(String(n))
+    if (slots.has(slot)) return { key: `sluice:given:{${n}}`, slot }
+  }
+}
+
+/** Whether a shard that gives these has none left. */
+function isLast({ view }: Head, slots: readonly number[]): boolean { return span(view).every((slot) => slots.includes(slot)) }
 
 /** CRC-16/XMODEM, as the specification of Redis Cluster has it. */
 function slotOf(text: string): number {
@@ -152,8 +194,9 @@ function slotOf(text: string): number {
 }
 
 /** Makes what the target has of these slots what the source has. Keys are bytes, not text. */
-async function copy(slots: readonly number[], source: Redis, target: Redis, sent: Sent, add: boolean, holding = false): Promise<void> {
-  const [here, there] = await Promise.all([keysIn(source, slots), keysIn(target, slots)])
+async function copy(slots: readonly number[], source: Redis, target: Redis, { mark, sent, add, holding = false }: { readonly mark: Mark; readonly sent: Sent; readonly add: boolean; readonly holding?: boolean }): Promise<void> {
+  const [present, there] = await Promise.all([keysIn(source, slots), keysIn(target, slots)])
+  const here = present.filter((key) => key.toString('latin1') !== mark.key)
   const names = new Set(here.map((key) => key.toString('latin1')))
   const gone = add ? [] : there.filter((key) => !names.has(key.toString('latin1')))
   if (gone.length > 0) await each(target, gone.flatMap((key) => [['ASKING'], ['UNLINK', key]]))

@@ -1,5 +1,5 @@
 /**
- * Spreads the slots evenly over the shards, keys and all, while clients go on. What moves where follows from who owns what
+ * Spreads the slots evenly over the shards that stay, keys and all, while clients go on. What moves where follows from who owns what
  * now, and what was given is written in the nodes themselves: killed anywhere, the next call finds by looking where to go on.
  */
 import { checkpoint } from '../../core/checkpoint.ts'
@@ -22,17 +22,17 @@ const holdAtMostMs = 50
 /** How many slots at once were good lately, by the id of the giving node; of another nobody knows how large they are. */
 const paces = new Map<string, number>()
 
-interface Moving { readonly heads: readonly Head[]; /** By slot. */ readonly owners: (Head | undefined)[]; readonly counts: Map<Head, number> }
+interface Moving { readonly heads: readonly Head[]; /** By slot. */ readonly owners: (Head | undefined)[]; readonly counts: Map<Head, number>; /** Of heads that stay, and of those that shall give all. */ readonly staying: readonly Head[]; readonly closing: readonly Head[] }
 
-/** Whether slots have to be moved: some are half way, or a shard has more or fewer than its part. */
-export function uneven(shards: Shards): boolean {
-  const moving = survey(shards)
+/** Whether slots have to be moved: some are half way, or a shard has more or fewer than its part, which is nothing of those that close. */
+export function uneven(shards: Shards, closing: ReadonlySet<number>): boolean {
+  const moving = survey(shards, closing)
   return moving !== null && (moving.heads.some(({ view }) => view.me!.moving.length > 0) || nextMove(moving) !== null)
 }
 
 /** Moves slots for a while. Every node answers and every shard is well. A sentence: where it stands, for there may be more to do. */
-export async function spread(ground: Ground, shards: Shards): Promise<string> {
-  const moving = survey(shards)!
+export async function spread(ground: Ground, shards: Shards, closing: ReadonlySet<number>): Promise<string> {
+  const moving = survey(shards, closing)!
   const until = performance.now() + workForMs
   let at = 'slots on their way'
   try {
@@ -48,8 +48,8 @@ export async function spread(ground: Ground, shards: Shards): Promise<string> {
       if (moving.counts.get(to) === 0) await shareFunctions(from, to)
       await move(moving, slots, from, to)
       if (performance.now() > until) {
-        const said = `${moving.counts.get(to)} of ${Math.floor(slotCount / moving.heads.length)} slots moved to shard ${to.shard}`
-        ground.progress(said, to.view.node.id)
+        const said = moving.closing.includes(from) ? `${moving.counts.get(from)} slots of shard ${from.shard} are left to move` : `${moving.counts.get(to)} of ${Math.floor(slotCount / moving.staying.length)} slots moved to shard ${to.shard}`
+        ground.progress(said, moving.closing.includes(from) ? from.view.node.id : to.view.node.id)
         return said
       }
     }
@@ -60,7 +60,8 @@ export async function spread(ground: Ground, shards: Shards): Promise<string> {
   }
 }
 
-function headsOf(shards: Shards): Head[] | null {
+/** The master of each shard; null when one has none. */
+export function headsOf(shards: Shards): Head[] | null {
   const heads = shards.flatMap(([shard, members]) => {
     const view = headOf(members)
     return view ? [{ shard, view, id: view.me!.id, members }] : []
@@ -69,7 +70,7 @@ function headsOf(shards: Shards): Head[] | null {
 }
 
 /** Who owns what, each by its own word, the newest word where two say so. Null: a shard has no master, or a slot no owner, so nothing can be said. */
-function survey(shards: Shards): Moving | null {
+function survey(shards: Shards, closing: ReadonlySet<number>): Moving | null {
   const heads = headsOf(shards)
   if (!heads) return null
   const owners = Array.from<Head | undefined>({ length: slotCount }).fill(undefined)
@@ -79,20 +80,23 @@ function survey(shards: Shards): Moving | null {
   if (owners.includes(undefined)) return null
   const counts = new Map(heads.map((head) => [head, 0]))
   for (const owner of owners) counts.set(owner!, counts.get(owner!)! + 1)
-  return { heads, owners, counts }
+  return { heads, owners, counts, staying: heads.filter(({ shard }) => !closing.has(shard)), closing: heads.filter(({ shard }) => closing.has(shard)) }
 }
 
 /**
  * Which slots move next, and where to. One shard is filled after the other, so that its epoch is raised once, from the
  * one that has most, from its end: what stays remains one range.
  */
-function nextMove({ heads, owners, counts }: Moving): { readonly slots: readonly number[]; readonly from: Head; readonly to: Head } | null {
-  const [least, most] = [Math.floor(slotCount / heads.length), Math.ceil(slotCount / heads.length)]
-  const from = heads.reduce((a, b) => counts.get(b)! > counts.get(a)! ? b : a)
-  const poor = heads.find((head) => counts.get(head)! < least)
-  if (!poor && counts.get(from)! <= most) return null
-  const to = poor ?? heads.reduce((a, b) => counts.get(b)! < counts.get(a)! ? b : a)
-  const count = poor ? Math.min(paces.get(from.id) ?? 1, least - counts.get(poor)!, counts.get(from)! - least) : 1
+function nextMove({ owners, counts, staying, closing }: Moving): { readonly slots: readonly number[]; readonly from: Head; readonly to: Head } | null {
+  const [least, most] = [Math.floor(slotCount / staying.length), Math.ceil(slotCount / staying.length)]
+  const ends = closing.find((head) => counts.get(head)! > 0)
+  const from = ends ?? staying.reduce((a, b) => counts.get(b)! > counts.get(a)! ? b : a)
+  const poor = staying.find((head) => counts.get(head)! < least)
+  if (!poor && counts.get(from)! <= most && !ends) return null
+  const to = poor ?? staying.reduce((a, b) => counts.get(b)! < counts.get(a)! ? b : a)
+  // The last one, which has the mark, goes alone.
+  const spare = ends ? Math.max(1, counts.get(from)! - 1) : counts.get(from)! - least
+  const count = poor ? Math.min(paces.get(from.id) ?? 1, least - counts.get(poor)!, spare) : 1
   const slots: number[] = []
   for (let slot = owners.lastIndexOf(from); slots.length < count; slot = owners.lastIndexOf(from, slot - 1)) slots.push(slot)
   return { slots, from, to }
@@ -117,7 +121,9 @@ async function finish(moving: Moving, slot: number): Promise<void> {
   if (marks.some(({ head, away }) => away && head === owner)) await setSlots(owner, [slot], 'STABLE')
   const goal = marks.find(({ head, away }) => away && head === owner)
   // The target may be known by an id that is a replica's now: its shard has the copies.
-  const to = (goal && headWith(moving.heads, goal.other)) ?? marks.find(({ away, head }) => !away && head !== owner)?.head ?? owner
+  const aimed = (goal && headWith(moving.heads, goal.other)) ?? marks.find(({ away, head }) => !away && head !== owner)?.head ?? owner
+  // One that closes gets none, whatever its file says that it imports: when it starts with the key of a slot that it gave, Redis notes that.
+  const to = moving.closing.includes(aimed) ? owner : aimed
   if (to !== owner) return move(moving, [slot], owner, to)
   for (const { head, away } of marks) if (head === owner || !away) await setSlots(head, [slot], 'STABLE')
   await Promise.all(moving.heads.filter((head) => head !== owner).map((head) => setSlots(head, [slot], 'NODE', owner.id)))
@@ -151,7 +157,7 @@ export async function finishGiven(shards: Shards): Promise<string | null> {
     try {
       // It was made master before it had heard, while no control plane was up, and clients wrote to it: what it has is newer.
       const back = ownedOf(from, given.slots, true)
-      if (back.length > 0 && await keysOf(from.view, back) > 0) await moveSlots(heads, back, from, to, true)
+      if (back.length > 0 && await keysOf(from.view, back) > (back.includes(given.at) ? 1 : 0)) await moveSlots(heads, back, from, to, true)
       await take(heads, given.slots, from, to)
     } catch (error) { return `${name}, which shard ${from.shard} gave, could not be taken yet: ${(error as Error).message}` }
     return `${name}, which shard ${from.shard} gave, are taken`
@@ -168,9 +174,9 @@ export async function finishGiven(shards: Shards): Promise<string | null> {
 
 /**
  * Before a dead node is started: whoever is master of its shard now takes what had been given to it. The dead one may have
- * taken that, and died before its replica heard: it would come back as a second master, of these slots only, and stay that.
+ * taken that, and died before its replica heard: it would come back as a second master, of these slots only. Answers who is master now, when there was nothing to take.
  */
-export async function claimGiven(shards: Shards, promoted: readonly ClusterView[], grants: Grants): Promise<void> {
+export async function claimGiven(shards: Shards, promoted: readonly ClusterView[], grants: Grants): Promise<readonly Head[]> {
   const heads = (await Promise.all(shards.map(async ([shard, members]): Promise<Head[]> => {
     const owner = ownerOf(members)
     if (owner) return [{ shard, view: owner, id: owner.me!.id, members }]
@@ -183,6 +189,7 @@ export async function claimGiven(shards: Shards, promoted: readonly ClusterView[
     const me = peers.find(({ flags }) => flags.includes('myself'))!
     return me.master === null ? [{ shard, view: { ...fresh, me, peers }, id: me.id, members }] : []
   }))).flat()
+  let claimed = false
   for (const from of heads) {
     const given = await givenBy(from, shards.length)
     const to = given && headWith(heads, given.to)
@@ -190,7 +197,9 @@ export async function claimGiven(shards: Shards, promoted: readonly ClusterView[
     if (missing.length === 0) continue
     await claim(to!, missing, from.id)
     checkpoint('engine.taken')
+    claimed = true
   }
+  return claimed ? [] : heads
 }
 
 /**

@@ -9,7 +9,8 @@ import { all, copier, readInfo } from './client.ts'
 import { admitting } from './replication.ts'
 import { answering, judgeCluster } from './cluster-judge.ts'
 import { beforePromotion, claimGiven, finishGiven, fitMemory, spread, uneven, type Shards } from './cluster-reshard.ts'
-import { busPort, byShard, confirmedTo, copied, headOf, isOwner, lookAtCluster, masterGrant, ownerOf, placeOf, replidGrant, shardGrant, shardsOf, slotCount, type ClusterView } from './cluster-views.ts'
+import { adopt, inherit, reunite } from './cluster-unowned.ts'
+import { busPort, byShard, closingGrant, closingShards, confirmedTo, copied, headOf, isOwner, lookAtCluster, masterGrant, ownerOf, placeOf, replidGrant, shardGrant, shardsOf, slotCount, type ClusterView } from './cluster-views.ts'
 import { closeAll, isLinked, wasLinked } from './seen.ts'
 import { flushallOf } from './flush.ts'
 import { takeSlots } from './cluster-takeover.ts'
@@ -35,10 +36,11 @@ export async function arrange(ground: Ground): Promise<NodeHealth> {
     serveFirst(ground, views)
     const shards = shardsOf(ground.instance, ground.nodes)
     // Durable first: what is done below must be done for the same shards when somebody else goes on with it.
-    let grants = await record(ground, ground.instance.grants, Object.fromEntries([...shards].map(([id, shard]) => [shardGrant(id), String(shard)])))
+    const closing = closingShards(ground.instance, shards)
+    let grants = await record(ground, ground.instance.grants, Object.fromEntries([...shards].map(([id, shard]) => [shardGrant(id), String(shard)])), ofOthers(shards, closing))
     await authorise(ground, views)
     const members = byShard(views, shards)
-    const reason = await takeOver(ground, views, lookedAt, members, grants) ?? answering(views) ?? (ground.instance.readyAt === null ? null : await finishGiven(members)) ?? await gather(ground, views, members)
+    const reason = await takeOver(ground, views, lookedAt, members, grants) ?? answering(views) ?? (ground.instance.readyAt === null ? null : await finishGiven(members) ?? await reunite(members)) ?? await gather(ground, views, members) ?? (ground.instance.readyAt === null ? null : await adopt(members, closing))
     if (reason) return { ok: false, reason }
     const now = (): Ground => ({ ...ground, instance: { ...ground.instance, grants } })
     const known = async (): Promise<void> => {
@@ -51,12 +53,12 @@ export async function arrange(ground: Ground): Promise<NodeHealth> {
     const behind = await notFed(members)
     const { readyAt, spec } = ground.instance
     if (readyAt !== null) await fitMemory(views, Math.floor(spec.memoryBytes / spec.shards), 'more')
-    if (readyAt !== null && uneven(members)) {
+    if (readyAt !== null && uneven(members, closing)) {
       const fit = judgeCluster(now(), views, true)
       if (!fit.ok) return fit
       // Moving takes its time: a master that dies meanwhile is replaced by whoever follows it now.
       await known()
-      return { ok: false, reason: await spread(now(), members) }
+      return { ok: false, reason: await spread(now(), members, closing) }
     }
     const health = judgeCluster(now(), views)
     if (!health.ok) return health
@@ -90,11 +92,17 @@ async function notFed(members: Shards): Promise<ClusterView | undefined> {
   return behind.find((view) => view !== undefined)
 }
 
-async function record(ground: Ground, grants: Grants, more: Grants): Promise<Grants> {
-  if (Object.entries(more).every(([name, value]) => grants[name] === value)) return grants
-  const next = { ...grants, ...more }
+async function record(ground: Ground, grants: Grants, more: Grants, over: (name: string) => boolean = () => false): Promise<Grants> {
+  if (Object.entries(more).every(([name, value]) => grants[name] === value) && !Object.keys(grants).some(over)) return grants
+  const next = { ...Object.fromEntries(Object.entries(grants).filter(([name]) => !over(name))), ...more }
   await ground.grant(next)
   return next
+}
+
+/** What was granted to shards that are gone: a new one of that number must not be taken for it. */
+function ofOthers(shards: ReadonlyMap<string, number>, closing: ReadonlySet<number>): (name: string) => boolean {
+  const known = new Set([...shards.values()].flatMap((shard) => [masterGrant(shard), replidGrant(shard)]))
+  return (name) => name === closingGrant ? closing.size === 0 : (name.startsWith(masterGrant('')) || name.startsWith(replidGrant(''))) && !known.has(name)
 }
 
 /** Every node, for each may become a replica without us. No file holds the password, so each start takes it away. */
@@ -129,7 +137,7 @@ async function takeOver(ground: Ground, views: readonly ClusterView[], lookedAt:
     promoted.push(await promote(ground, next, vote ? 'FORCE' : 'TAKEOVER', members.length > 2 && !vote ? promoteBeforeVotesMs : promoteWithinMs))
     masters.push(next)
   }
-  if (masters.length > 0 || views.some(({ running }) => !running)) await claimGiven(shards, masters, grants)
+  if (masters.length > 0 || views.some(({ running }) => !running)) await inherit(shards, await claimGiven(shards, masters, grants))
   return promoted.length > 0 ? promoted.join('; ') : endHung(ground, views, (view) => {
     const [shard, members] = shards.find(([, all]) => all.includes(view))!
     const others = members.filter((one) => one !== view)

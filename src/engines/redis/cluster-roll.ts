@@ -2,8 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { checkpoint } from '../../core/checkpoint.ts'
 import { all, readInfo } from './client.ts'
-import { TerminalError } from '../../core/operation.ts'
-import { byShard, copied, isOwner, lookAtCluster, shardsOf, type ClusterView } from './cluster-views.ts'
+import { byShard, closingGrant, closingShards, copied, isOwner, lookAtCluster, shardsOf, type ClusterView } from './cluster-views.ts'
 import { closeAll, isLinked } from './seen.ts'
 import { takeSlots } from './cluster-takeover.ts'
 import type { Redis } from 'ioredis'
@@ -100,14 +99,20 @@ async function hears(redis: Redis, until: number): Promise<boolean> {
   return false
 }
 
-/** Takes replicas out; a master that goes hands its slots over first. Called while the whole cluster is well. */
+/** Takes nodes out. A master that goes alone hands its slots over first; a shard that goes gives them to the others, which is for `arrange` to do. Called while the whole cluster is well. */
 export async function vacate(ground: Ground, leaving: readonly NodeRecord[]): Promise<NodeHealth> {
   const views = await lookAtCluster(ground)
   try {
     const goes = (view: ClusterView): boolean => leaving.some((node) => node.id === view.node.id)
-    for (const [shard, members] of byShard(views, shardsOf(ground.instance, ground.nodes))) {
+    const shards = shardsOf(ground.instance, ground.nodes)
+    const closing = byShard(views, shards).filter(([, members]) => members.every(goes)).map(([shard]) => shard)
+    if (closing.some((shard) => !closingShards(ground.instance, shards).has(shard))) {
+      await ground.grant({ ...ground.instance.grants, [closingGrant]: closing.join() })
+      return { ok: false, reason: `shards ${closing.join()} are about to give their slots to the others` }
+    }
+    for (const [shard, members] of byShard(views, shards)) {
       const owner = members.find((view) => isOwner(view.me))
-      if (members.every(goes)) throw new TerminalError(`shard ${shard} has slots: this release moves none, so shards cannot be removed from a cluster`)
+      if (owner && closing.includes(shard)) return { ok: false, reason: `shard ${shard} has slots yet` }
       if (owner && goes(owner)) return { ok: false, reason: await handOver(ground, shard, owner, members.filter((view) => view === owner || !goes(view))) }
     }
     const [going, staying] = [views.filter(goes), views.filter((view) => !goes(view))]

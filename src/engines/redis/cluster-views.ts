@@ -84,7 +84,7 @@ export function confirmedTo(replica: ClusterView, master: ClusterView): number {
 export const copied = (view: ClusterView): number => Number(view.info('slave_repl_offset') ?? -1)
 
 /** By which the master of a shard was last seen; for people, for the cluster itself knows best. */
-export const masterGrant = (shard: number): string => `master ${shard}`
+export const masterGrant = (shard: number | ''): string => `master ${shard}`
 /** By which the shard of a node is kept among the grants: it must not change when nodes come or go. */
 export const shardGrant = (nodeId: string): string => `shard ${nodeId}`
 
@@ -106,6 +106,14 @@ export function shardsOf({ grants, spec }: Pick<Instance, 'grants' | 'spec'>, no
   return shards
 }
 
+/** The shards that shall give all of their slots and go, by number; of use only while there are more shards than were ordered. */
+export const closingGrant = 'closing shards'
+
+export function closingShards({ grants, spec }: Pick<Instance, 'grants' | 'spec'>, shards: ReadonlyMap<string, number>): ReadonlySet<number> {
+  const under = new Set(shards.values()).size > spec.shards
+  return new Set(under ? (grants[closingGrant] ?? '').split(',').filter(Boolean).map(Number) : [])
+}
+
 /** Nodes grouped by shard, in the order of shards and ordinals. */
 export function byShard<T extends { readonly node: NodeRecord }>(views: readonly T[], shards: ReadonlyMap<string, number>): (readonly [shard: number, members: readonly T[]])[] {
   return [...Map.groupBy(views, (view) => shards.get(view.node.id)!)].map(([shard, members]) => [shard, members.toSorted((a, b) => a.node.ordinal - b.node.ordinal)] as const).toSorted(([a], [b]) => a - b)
@@ -125,7 +133,7 @@ export function ownedOf({ view }: Pick<Head, 'view'>, slots: readonly number[], 
 }
 
 /** By which the replication id of a shard's data is kept. */
-export const replidGrant = (shard: number): string => `replid ${shard}`
+export const replidGrant = (shard: number | ''): string => `replid ${shard}`
 
 /**
  * Who the other nodes of a shard follow: its owner; in a shard without slots one that took a dead master's place, for only it has

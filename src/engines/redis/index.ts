@@ -105,7 +105,6 @@ export function redisEngine(secrets: RedisSecrets, installed: (runtime: RuntimeN
     resizable({ spec }, to) {
       const can = topologyOf(spec).resizes ?? []
       const wrong = (['shards', 'replicas'] as const).find((number) => to[number] !== spec[number] && !can.includes(number))
-      if (to.shards < spec.shards) return 'shards cannot be taken away in this release'
       return wrong ? `the ${wrong} of a ${spec.topology} instance cannot be changed in this release` : null
     },
     flushable: (instance) => Number(instance.version.split('.')[0]) >= 4,

@@ -57,14 +57,23 @@ export function plan(instance: Instance, nodes: readonly NodeRecord[], { action,
             ...fresh.map((node) => { const { role } = after.get(node.id)!; return { node, role, what: role === 'master' ? 'started, and gets its part of the slots, with their keys, from the other shards' : 'started, and copies the master of its new shard' } }),
             ...each(nodes, (node) => isMaster(node) ? 'goes on serving, and gives slots to the new shards' : 'goes on serving'),
           ],
-          gap: { fromMs: 0, toMs: 50, why: 'A client is sent to where its slot went; a write waits while its node reads some slots again, longer where a slot or a single key is large.' },
-          risk: 'None: a key leaves its old master when the new one and its replicas have it.',
+          gap: moved, risk: keptByMove,
         }
       }
       return { nodes: [...joining.map((node) => ({ node, role: 'replica', what: 'started, and gets its part of the data from the others' })), ...each(nodes, 'goes on serving')], gap: nothing, risk: 'None: the nodes that have the data stay.' }
     }
     case 'shrink': {
       const going = nodes.filter((node) => leaving.includes(node.id))
+      const gone = new Set(going.map(shardOf).filter((shard) => nodes.every((node) => shardOf(node) !== shard || leaving.includes(node.id))))
+      if (instance.spec.topology === 'cluster' && gone.size > 0) {
+        return {
+          nodes: [
+            ...each(going, (node) => `${isMaster(node) ? 'gives its slots, with their keys, to the shards that stay' : 'goes with its shard'}, then killed, and its folder removed`),
+            ...each(nodes.filter((node) => !going.includes(node)), (node) => isMaster(node) ? 'goes on serving, and gets slots' : 'goes on serving'),
+          ],
+          gap: moved, risk: keptByMove,
+        }
+      }
       return {
         nodes: [...each(going, (node) => `${isMaster(node) ? handsOver(node) : 'gives up the addresses that it lends'}, then killed, and its folder removed`), ...each(nodes.filter((node) => !going.includes(node)), 'goes on serving')],
         gap: going.some(isMaster) ? handover : nothing, risk: going.some(isMaster) ? noRisk : 'None: the nodes that stay have all of it.',
@@ -72,6 +81,10 @@ export function plan(instance: Instance, nodes: readonly NodeRecord[], { action,
     }
   }
 }
+
+/** Of slots that move between shards. */
+const moved: Gap = { fromMs: 0, toMs: 50, why: 'A client is sent to where its slot went; a write waits while its node reads some slots again, longer where a slot or a single key is large.' }
+const keptByMove = 'None: a key leaves its old master when the new one and its replicas have it.'
 
 function loading({ spec }: Instance, why: string): Gap {
   return { fromMs: startMs.least, toMs: startMs.most + Math.ceil(startMs.eachGib * spec.memoryBytes / spec.shards / gib), why: `${why}: some 20 ms when it is empty, some 17 s more for each gigabyte of data.` }
