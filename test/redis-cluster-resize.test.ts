@@ -4,7 +4,7 @@ import { existsSync, readFileSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, describe, test, type TestContext } from 'node:test'
 import { clusterClient, clusterNodes, clusterStarts, selfOf, tell, type ClusterNode } from './support/cluster.ts'
-import { countOf } from './crash/cluster-grow.ts'
+import { countOf } from './crash/cluster-resize.ts'
 import { Fatal, makeServer, sleep, until, type Server } from './support/server.ts'
 
 const gib = 1024 ** 3

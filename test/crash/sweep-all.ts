@@ -10,7 +10,7 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { backupScenarios } from './backup.ts'
 import { redisClusterScenarios } from './cluster.ts'
-import { growBlow, growSteps, growTurns, growVictims, redisClusterGrows, redisClusterGrowsInMemory } from './cluster-grow.ts'
+import { growTurns, moveBlow, moveSteps, moveVictims, redisClusterGrows, redisClusterGrowsInMemory, redisClusterShrinks } from './cluster-resize.ts'
 import { freezeControlPlane, nodeBlow, redisHaNodeScenarios, redisHaScenarios } from './ha.ts'
 import { kafkaClusterScenarios, kafkaScenarios } from './kafka.ts'
 import { redisScenarios, type Scenario } from './scenarios.ts'
@@ -36,8 +36,9 @@ const rows: readonly Row[] = [
   // Each costs the ten seconds after which a node counts as hanging, or forty where nobody is working on the instance.
   { scenarios: redisHaNodeScenarios, blow: nodeBlow('stop', 'master'), modes: bothWays, every: 4 }, { scenarios: redisHaNodeScenarios, blow: nodeBlow('stop', 'last replica'), modes: bothWays, every: 4 },
   // It passes more checkpoints than are ever swept, the same ones for every few slots: so each of those, by name.
-  ...growVictims.flatMap((victim) => growSteps.map((step) => ({ scenarios: [redisClusterGrows], blow: growBlow(step, victim), only: growTurns, modes: oneWay }))),
-  ...growSteps.map((step) => ({ scenarios: [redisClusterGrowsInMemory], blow: growBlow(step, 'the taking master'), only: growTurns, modes: oneWay })),
+  ...moveVictims.flatMap((victim) => moveSteps.map((step) => ({ scenarios: [redisClusterGrows], blow: moveBlow('grow', step, victim), only: growTurns, modes: oneWay }))),
+  ...moveSteps.map((step) => ({ scenarios: [redisClusterGrowsInMemory], blow: moveBlow('grow', step, 'the taking master'), only: growTurns, modes: oneWay })),
+  ...(['shrink', 'last'] as const).flatMap((move) => moveVictims.flatMap((victim) => moveSteps.map((step) => ({ scenarios: [redisClusterShrinks], blow: moveBlow(move, step, victim), only: [1], modes: oneWay })))),
 ]
 
 const portsOfLane = 400

@@ -1,4 +1,4 @@
-/** What the crash sweep does while slots of a Redis Cluster move to new shards: each step of it, and each who takes part. */
+/** What the crash sweep does while slots of a Redis Cluster move to new shards, or away from shards that go: each step of it, and each who takes part. */
 import assert from 'node:assert/strict'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { clusterClient, clusterNodes, selfOf, tell } from '../support/cluster.ts'
@@ -6,7 +6,7 @@ import { until, type Server } from '../support/server.ts'
 import type { Ground, Scenario } from './scenarios.ts'
 import type { Blow } from './sweep.ts'
 
-interface GrowGround extends Ground { readonly stop: () => Promise<Written> }
+interface MovingGround extends Ground { readonly stop: () => Promise<Written> }
 interface Written { readonly acked: number; readonly lost: number; readonly errors: readonly string[] }
 
 /** Some for many slots, written long before. */
@@ -33,11 +33,16 @@ function writing(instance: { ip: string; port: number }): () => Promise<Written>
   }
 }
 
-/** With append-only files, or without any, where a node that dies has nothing, and its replica all. */
-const grows = (appendonly: 'yes' | 'no'): Scenario => ({
-  name: `redis cluster addSharding${appendonly === 'no' ? ' in memory' : ''}`, service: 'dcs', settlesWithinMs: 200_000,
-  async prepare(server): Promise<GrowGround> {
-    const id = await server.createRedis('grows', { spec_code: 'redis.cluster.xu1.large.r2.32', capacity: 32 })
+interface Size { readonly capacity: number; readonly shards: number; /** How many slots its shards have. */ readonly slots: readonly number[] }
+const three: Size = { capacity: 32, shards: 3, slots: [5461, 5461, 5462] }
+const six: Size = { capacity: 48, shards: 6, slots: [2730, 2730, 2731, 2731, 2731, 2731] }
+const flavor = ({ capacity }: Size): string => `redis.cluster.xu1.large.r2.${capacity}`
+
+/** `appendonly`: no, where a node that dies has nothing, and its replica all. */
+const moves = (what: string, from: Size, to: Size, appendonly: 'yes' | 'no' = 'yes'): Scenario => ({
+  name: `redis cluster ${what}`, service: 'dcs', settlesWithinMs: 200_000,
+  async prepare(server): Promise<MovingGround> {
+    const id = await server.createRedis('moves', { spec_code: flavor(from), capacity: from.capacity })
     const instance = await server.running('dcs', id)
     // Answered when it holds.
     if (appendonly === 'no') assert.equal((await server.dcs('PUT', `/instances/${id}/configs`, { redis_config: [{ param_name: 'appendonly', param_value: 'no' }] })).status, 204)
@@ -47,25 +52,25 @@ const grows = (appendonly: 'yes' | 'no'): Scenario => ({
     const stop = writing(instance)
     return { id, instance, starts: 0, pid: 0, stop, async end() { await stop() } }
   },
-  act: (server, { id }) => server.dcs('POST', `/instances/${id}/resize`, { spec_code: 'redis.cluster.xu1.large.r2.48', new_capacity: 48, change_type: 'addSharding' }),
+  act: (server, { id }) => server.dcs('POST', `/instances/${id}/resize`, { spec_code: flavor(to), new_capacity: to.capacity }),
   async verify(server, ground, accepted, struck) {
     const instance = await until('it to be whole', async () => {
       const { json } = await server.dcs('GET', `/instances/${ground.id}`)
       return json.status === 'RUNNING' && json
     }, 60_000, 50)
-    const { acked, lost, errors } = await (ground as GrowGround).stop()
+    const { acked, lost, errors } = await (ground as MovingGround).stop()
     const cluster = clusterClient(instance)
     const values = await Promise.all(keys.map((key) => cluster.get(key)))
     cluster.disconnect()
     assert.equal(values.filter((value, n) => value !== keys[n]).length, 0, 'keys that were written long before are lost')
     const nodes = await clusterNodes(server, ground.id)
     // When it was killed before it was accepted, nothing may have happened.
-    if (!accepted && nodes.length === 6) return
-    const selves = await until('two nodes in each of six shards', async () => {
+    if (!accepted && nodes.length === 2 * from.shards) return
+    const selves = await until(`two nodes in each of ${to.shards} shards`, async () => {
       const all = await Promise.all(nodes.map(selfOf))
-      return all.filter(({ role }) => role === 'slave').length === 6 && all
+      return all.filter(({ role }) => role === 'slave').length === to.shards && all.length === 2 * to.shards && all
     }, 30_000, 100)
-    assert.deepEqual(selves.filter(({ role }) => role === 'master').map(({ slots }) => countOf(slots)).toSorted(), [2730, 2730, 2731, 2731, 2731, 2731])
+    assert.deepEqual(selves.filter(({ role }) => role === 'master').map(({ slots }) => countOf(slots)).toSorted(), to.slots)
     assert.ok(selves.every(({ slots }) => !slots.includes('[')), 'a slot is open')
     for (const node of nodes) assert.deepEqual(await tell<string[]>(node, 'KEYS', 'sluice*'), [])
     // A master that is killed has told its replicas what it answered, and the machine goes on; so this is no allowance.
@@ -74,8 +79,9 @@ const grows = (appendonly: 'yes' | 'no'): Scenario => ({
     return `${acked} writes`
   },
 })
-export const redisClusterGrows = grows('yes')
-export const redisClusterGrowsInMemory = grows('no')
+export const redisClusterGrows = moves('addSharding', three, six)
+export const redisClusterGrowsInMemory = moves('addSharding in memory', three, six, 'no')
+export const redisClusterShrinks = moves('with fewer shards', six, three)
 
 export function countOf(slots: string): number {
   return slots.split(' ').filter(Boolean).reduce((sum, range) => {
@@ -84,18 +90,25 @@ export function countOf(slots: string): number {
   }, 0)
 }
 
-const victims = { 'the control plane': null, 'the giving master': 0, 'its replica': 1, 'the taking master': 6, 'the replica of that': 7 } as const
-export const growSteps = ['importing', 'copied', 'held', 'confirmed', 'given', 'taken', 'heard'] as const
-export type Victim = keyof typeof victims
-export const growVictims = Object.keys(victims) as readonly Victim[]
+/** Who takes part, by ordinal. Of a shard that goes all slots but the last go to the first shard, and that one to the second. */
+const victims = {
+  grow: { 'the control plane': null, 'the giving master': 0, 'its replica': 1, 'the taking master': 6, 'the replica of that': 7 },
+  shrink: { 'the control plane': null, 'the giving master': 6, 'its replica': 7, 'the taking master': 0, 'the replica of that': 1 },
+  last: { 'the control plane': null, 'the giving master': 6, 'its replica': 7, 'the taking master': 2, 'the replica of that': 3 },
+} as const
+export const moveSteps = ['importing', 'copied', 'held', 'confirmed', 'given', 'taken', 'heard'] as const
+export type Move = keyof typeof victims
+export type Victim = keyof typeof victims.grow
+export const moveVictims = Object.keys(victims.grow) as readonly Victim[]
 /** The first slot of a new shard, whose master has none yet, and the fourth, when the first shard gives again. */
 export const growTurns = [1, 4] as const
 
-/** Somebody is killed after this step of a move. */
-export function growBlow(step: typeof growSteps[number], victim: Victim): Blow {
-  const ordinal = victims[victim]
+/** Somebody is killed after this step of a move; `last`: of the last slot of a shard that goes, with which the mark goes too. */
+export function moveBlow(move: Move, step: typeof moveSteps[number], victim: Victim): Blow {
+  const ordinal = victims[move][victim]
+  const name = `${step}${move === 'last' ? '.last' : ''}`
   return {
-    name: `kill of ${victim} after ${step}`, node: ordinal !== null,
-    async order(server: Server, ground: Ground) { return `@engine.${step} ${ordinal === null ? 'end' : `kill ${server.home}/nodes/${ground.id}-${ordinal}/pid`}` },
+    name: `kill of ${victim} after ${name}`, node: ordinal !== null,
+    async order(server: Server, ground: Ground) { return `@engine.${name} ${ordinal === null ? 'end' : `kill ${server.home}/nodes/${ground.id}-${ordinal}/pid`}` },
   }
 }
