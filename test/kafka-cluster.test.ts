@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { describeQuorum } from '../src/engines/kafka/admin.ts'
 import { startProducers, withKafka } from './support/kafka.ts'
+import { pidIn } from './support/pid.ts'
 import { isAlive, makeServer, processesUnder, sleep, until, type Server } from './support/server.ts'
 
 const cluster = { product_id: 'c6.2u4g.cluster', broker_num: 3, storage_space: 600 }
@@ -22,7 +23,7 @@ describe('kafka with three brokers', { concurrency: false }, () => {
   after(async () => { await server.destroy() })
 
   const folders = (): string[] => readdirSync(join(server.home, 'nodes')).filter((name) => name.startsWith(id)).toSorted()
-  const pids = (): number[] => folders().map((name) => Number(readFileSync(join(server.home, 'nodes', name, 'pid'), 'utf8').split(' ')[0]))
+  const pids = (): number[] => folders().map((name) => pidIn(join(server.home, 'nodes', name, 'pid')))
   const addresses = (): string[] => String(instance.connect_address).split(',')
   /** When each broker was last told to stop and was last up again, by its own log. */
   const times = (marker: RegExp): number[] => folders().map((name) => Date.parse([...readFileSync(join(server.home, 'nodes', name, 'log'), 'utf8').matchAll(marker)].at(-1)![1]!.replace(' ', 'T').replace(',', '.')))

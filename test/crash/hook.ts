@@ -7,6 +7,7 @@
 import { spawn } from 'node:child_process'
 import { subscribe } from 'node:diagnostics_channel'
 import { appendFileSync, readFileSync, statSync } from 'node:fs'
+import { pidIn } from '../support/pid.ts'
 
 const file = process.env['CRASH_FILE']!
 let passed = 0
@@ -30,7 +31,7 @@ subscribe('sluice:checkpoint', (name) => {
 
 function act([how = 'end', ...rest]: readonly string[]): void {
   const path = rest[how === 'freeze' ? 1 : 0]
-  const pid = path === undefined ? process.pid : Number(readFileSync(path, 'utf8').split(' ')[0])
+  const pid = path === undefined ? process.pid : pidIn(path)
   // Somebody else must wake us. In a session of its own, or it would be stopped with us.
   if (how === 'freeze') spawn('sh', ['-c', `sleep ${Number(rest[0]) / 1000}; kill -CONT ${pid}`], { detached: true, stdio: 'ignore' }).unref()
   try { process.kill(pid, how === 'freeze' || how === 'stop' ? 'SIGSTOP' : 'SIGKILL') } catch { /* It had ended already. */ }

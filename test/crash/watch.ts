@@ -1,7 +1,7 @@
 /** Four clients that write all the time, and a look every few milliseconds at who takes writes. */
 import { connect, type Socket } from 'node:net'
 import { Redis } from 'ioredis'
-import { password, sleep } from '../support/server.ts'
+import { isAlive, password, sleep } from '../support/server.ts'
 
 export interface Door { readonly host: string; readonly port: number }
 
@@ -14,7 +14,7 @@ const writeEveryMs = 3
 const probeEveryMs = 5
 /** Less than there is between two acknowledgements. */
 const instantMs = 1e-6
-/** Nobody hands a role over and gets it back within this, so who takes writes again by then never lost it. */
+/** Nobody hands a role over and gets it back within this, so who takes writes again by then never lost it; unless the other one was killed. */
 const backAgainMs = 150
 
 export interface Watch {
@@ -153,12 +153,14 @@ function probe(door: Door, taken: Taken[]): () => void {
 function rivals(taken: readonly Taken[]): string[] {
   const sorted = taken.toSorted((a, b) => a.acked - b.acked)
   const last = new Map<number, Taken>()
+  const ends = new Map(sorted.map((one) => [one.pid, one]))
   const found: string[] = []
   let before: Taken | null = null
   for (const now of sorted) {
     if (before && before.pid !== now.pid) {
       const earlier = last.get(now.pid)
-      if (earlier && now.acked - earlier.sent < backAgainMs && earlier.acked < before.sent && before.acked < now.sent) {
+      const died = ends.get(before.pid) === before && !isAlive(before.pid)
+      if (earlier && !died && now.acked - earlier.sent < backAgainMs && earlier.acked < before.sent && before.acked < now.sent) {
         found.push(`process ${now.pid} took a write, ${before.pid} did ${(before.acked - earlier.acked).toFixed(1)} ms later, and ${now.pid} again ${(now.acked - before.acked).toFixed(1)} ms after that`)
       }
     }

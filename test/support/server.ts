@@ -10,6 +10,7 @@ import { Redis } from 'ioredis'
 import { hostId } from '../../src/home.ts'
 import { tableOf } from '../../src/runtimes/process/screen.ts'
 import { whenCut } from './cut.ts'
+import { pidIn } from './pid.ts'
 import { freshDatabase } from './postgres.ts'
 
 export const root = resolve(import.meta.dirname, '..', '..')
@@ -210,7 +211,7 @@ export function starts(home: string, instanceId: string, marker: RegExp = /Redis
 
 /** The process behind a node, by its pid file. */
 export function nodePid(home: string, instanceId: string, ordinal = 0): number {
-  return Number(readFileSync(join(home, 'nodes', `${instanceId}-${ordinal}`, 'pid'), 'utf8').split(' ')[0])
+  return pidIn(join(home, 'nodes', `${instanceId}-${ordinal}`, 'pid'))
 }
 
 /** Where a process listens, by the kernel. IPv4 only. */

@@ -17,7 +17,7 @@ export async function inherit(shards: Shards, heads: readonly Head[]): Promise<v
   const owned = new Set(ownersIn(shards).flatMap(span))
   const last = new Map<number, { readonly epoch: number; readonly id: string; readonly place: string }>()
   for (const peer of views.flatMap(({ peers }) => peers)) {
-    for (const [first, end] of peer.slots) for (let slot = first; slot <= end; slot += 1) if (!owned.has(slot) && !(last.get(slot)?.epoch! >= peer.epoch)) last.set(slot, peer)
+    for (const [first, end] of peer.slots) for (let slot = first; slot <= end; slot += 1) if (!owned.has(slot) && (last.get(slot)?.epoch ?? -1) < peer.epoch) last.set(slot, peer)
   }
   for (const { view, id, members } of heads) {
     const places = members.map(({ node }) => placeOf(node))
