@@ -138,8 +138,8 @@ describe('sluice', { concurrency: false }, () => {
     assert.ok(!isAlive(pid))
     await server.start()
     await server.running('dcs', id)
-    const said = (await sluice(['audit', '--json'])).out
-    assert.match(said, /1 of its nodes were stopped, and are wanted again/)
+    // It is found dead some time after the start.
+    const said = await until('the recovery', async () => { const { out } = await sluice(['audit', '--json']); return /1 of its nodes were stopped, and are wanted again/.test(out) && out })
     assert.doesNotMatch(said, /ended by themselves/)
   })
 })

@@ -102,6 +102,7 @@ function stateRefusal({ status, open }: View): Refused | null {
   return status === 'running' && !open ? null : refused(refusalCode('resize', open ? { kind: 'busy', status, action: open.action } : { kind: 'state', status }))
 }
 
+const onlyForFewer = 'it says which nodes stay when a cluster gets fewer shards, which needs no change_type'
 type Check = (body: Body) => Refused | null
 const unless = (fine: boolean, ...why: Parameters<typeof refused>): Refused | null => fine ? null : refused(...why)
 const texts = (value: unknown, most: number): boolean => Array.isArray(value) && value.length >= 1 && value.length <= most && value.every((one) => isText(one, 64) && one !== '')
@@ -121,6 +122,7 @@ const checks: readonly Check[] = [
   (body) => unless(isAbsent(body['execute_immediately']) || body['execute_immediately'] === true, 'DCS.4062', 'execute_immediately', 'it is done at once or not at all'),
   (body) => unless(isAbsent(body['bss_param']) || isObject(body['bss_param']), 'DCS.4062', 'bss_param'),
   (body) => unless(isAbsent(body['reserved_ip']) || texts(body['reserved_ip'], mostAddresses), 'DCS.4062', 'reserved_ip', 'it must hold the addresses of nodes that stay'),
+  (body) => unless(isAbsent(body['reserved_ip']) || isAbsent(body['change_type']), 'DCS.4062', 'reserved_ip', onlyForFewer),
   (body) => unless(isAbsent(body['available_zones']) || texts(body['available_zones'], 8), 'DCS.4933'),
   (body) => unless(body['change_type'] !== 'createReplication' || !isAbsent(body['available_zones']), 'DCS.4933'),
   (body) => unless(isAbsent(body['node_list']) || texts(body['node_list'], 1), 'DCS.4930', undefined, 'one node at a time'),
@@ -147,7 +149,7 @@ function readChange(body: Body, view: View, handOver: boolean): Pick<ResizeWish,
   if (!bigger && flavor.replicas === spec.replicas) return refused('DCS.4103', undefined, 'the instance has this flavor already')
   // Clients that only name a larger flavor mean the shards that come with it.
   if (isAbsent(change) && flavor.shards < spec.shards) return fewerShards(body, flavor, view)
-  if (!isAbsent(body['reserved_ip'])) return refused('DCS.4062', 'reserved_ip', 'it says which nodes stay when a cluster gets fewer shards, without a change_type')
+  if (!isAbsent(body['reserved_ip'])) return refused('DCS.4062', 'reserved_ip', onlyForFewer)
   if (change === 'addSharding' || isAbsent(change) && bigger && flavor.shards > spec.shards) return moreShards(flavor, view)
   if (bigger) {
     if (flavor.replicas !== spec.replicas) return refused('DCS.4102', undefined, 'memory and replicas change in separate calls')
