@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { Redis } from 'ioredis'
 import { after, before, describe, test } from 'node:test'
 import { readPeers, slotCount } from '../src/engines/redis/cluster-views.ts'
+import { countOf } from './crash/cluster-resize.ts'
 import { clusterClient, selfOf, tell, type ClusterNode } from './support/cluster.ts'
 import { clusterSteps, type Steps } from './support/steps.ts'
 import { password, until } from './support/server.ts'
@@ -102,7 +103,8 @@ test('of two replicas of a shard one lost its master, and the other one, which h
     await steps.size(3, 3)
     await steps.perform('create')
     const [master, behind] = steps.nodes() as [ClusterNode, ClusterNode]
-    await tell(behind, 'CONFIG', 'SET', 'masterauth', 'wrong')
+    // Nor elected by the others, while whoever is slow here takes longer than they wait.
+    await tell(behind, 'CONFIG', 'SET', 'masterauth', 'wrong', 'cluster-replica-no-failover', 'yes')
     await tell(behind, 'CLIENT', 'KILL', 'TYPE', 'master')
     const since = await keysOf(master, 0, 50)
     await written(steps, since)
@@ -118,6 +120,31 @@ test('of two replicas of a shard one lost its master, and the other one, which h
     assert.deepEqual(await lost(steps, since), [])
   } finally { await steps.ground.destroy() }
 })
+
+for (const cut of ['engine.given', 'engine.given.last'] as const) {
+  test(`a change to fewer shards ends half way, after ${cut}: all shards are whole again, and it can be had later`, async () => {
+    const steps = await clusterSteps()
+    const keys = some('kept', 300)
+    try {
+      await steps.size(6, 1)
+      await steps.perform('create')
+      await written(steps, [...keys, ...await keysOf(steps.nodes()[3]!, 8192, 5)])
+      await steps.size(3, 1)
+      const leaving = steps.nodes().slice(3).map(({ id }) => id).join()
+      await steps.perform('shrink', { memo: { leaving }, cut })
+      // As its deadline does.
+      await steps.size(6, 1)
+      await steps.perform('recover')
+      assert.deepEqual((await Promise.all(steps.nodes().map(selfOf))).map(({ slots }) => countOf(slots)).toSorted(), [2730, 2730, 2731, 2731, 2731, 2731])
+      assert.deepEqual(await lost(steps, keys), [])
+      await steps.size(3, 1)
+      await steps.perform('shrink', { memo: { leaving } })
+      assert.deepEqual((await Promise.all(steps.nodes().map(selfOf))).map(({ slots }) => countOf(slots)).toSorted(), [5461, 5461, 5462])
+      assert.deepEqual(await lost(steps, keys), [])
+      assert.deepEqual(Object.keys(steps.instance().grants).filter((name) => /[345]$/.test(name) && !name.startsWith('shard ')), [])
+    } finally { await steps.ground.destroy() }
+  })
+}
 
 /** Names of keys that fall into a slot. */
 async function keysOf({ address: host, port }: ClusterNode, slot: number, count: number): Promise<string[]> {

@@ -65,7 +65,7 @@ export async function clusterSteps(): Promise<Steps> {
         }), 60_000, 10)
       } finally { unsubscribe('sluice:checkpoint', passed) }
       if (action === 'create') instance = { ...instance, readyAt: 1 }
-      const gone = String(memo['leaving'] ?? '').split(',')
+      const gone = over ? [] : String(memo['leaving'] ?? '').split(',')
       nodes = nodes.filter((node) => !gone.includes(node.id))
     },
     async kill(ordinal) {

@@ -33,12 +33,15 @@ const mostKeys = 2 ** 31 - 1
 
 export const span = ({ me }: Pick<ClusterView, 'me'>): number[] => me!.slots.flatMap(([first, last]) => Array.from({ length: last - first + 1 }, (_, n) => first + n))
 
-/** Moves slots with all of their keys; answers for how many ms writes were held because of their number. `add`: what only the target has stays there. */
-export async function moveSlots(heads: readonly Head[], slots: readonly number[], from: Head, to: Head, add = false): Promise<number> {
+/**
+ * Moves slots with all of their keys; answers for how many ms writes were held because of their number. `own`: what the source owns,
+ * where that is less than when it was looked at. `add`: what only the target has stays there.
+ */
+export async function moveSlots(heads: readonly Head[], slots: readonly number[], from: Head, to: Head, { own = span(from.view), add = false }: { readonly own?: readonly number[]; readonly add?: boolean } = {}): Promise<number> {
   const [source, target] = [redisOf(from.view), redisOf(to.view)]
   const sent: Sent = new Map()
-  const mark = markOf(from, slots, heads.length)
-  const last = isLast(from, slots) ? '.last' : ''
+  const mark = markFor(own, slots, heads.length)
+  const last = isLast(own, slots) ? '.last' : ''
   await raised(to)
   await setSlots(to, slots, 'IMPORTING', from.id)
   checkpoint(`engine.importing${last}`)
@@ -64,14 +67,14 @@ export async function moveSlots(heads: readonly Head[], slots: readonly number[]
     throw error
   }
   checkpoint(`engine.given${last}`)
-  await take(heads, slots, from, to)
+  await take(heads, slots, from, to, own)
   return held
 }
 
 /** Slots that were given are taken by the target, and everybody hears of it. May be repeated. */
-export async function take(heads: readonly Head[], slots: readonly number[], from: Head, to: Head): Promise<void> {
+export async function take(heads: readonly Head[], slots: readonly number[], from: Head, to: Head, own: readonly number[] = span(from.view)): Promise<void> {
   const missing = ownedOf(to, slots, false)
-  const last = isLast(from, slots) ? '.last' : ''
+  const last = isLast(own, slots) ? '.last' : ''
   await claim(to, missing, from.id)
   checkpoint(`engine.taken${last}`)
   // Gossip tells them as well; clients that ask them meanwhile go a longer way.
@@ -83,7 +86,7 @@ export async function take(heads: readonly Head[], slots: readonly number[], fro
   checkpoint(`engine.heard${last}`)
   // With its last slot the mark has gone.
   if (last) return
-  await all(redisOf(from.view), marksIn(span(from.view), heads.length).map(({ key }) => ['DEL', key]))
+  await all(redisOf(from.view), marksIn(own, heads.length).map(({ key }) => ['DEL', key]))
   checkpoint('engine.unmarked')
 }
 
@@ -144,10 +147,9 @@ return 1`
 interface Mark { readonly key: string; readonly slot: number }
 
 /** The mark is a key of a slot that its shard keeps: slots are given from the end. Who has too few left has it in its first one, which goes last. */
-function markOf({ view }: Head, given: readonly number[], shards: number): Mark {
-  const slots = span(view)
-  const usual = slots.length - given.length < Math.floor(slotCount / shards) ? undefined : usualMark(slots, shards)
-  const mark = usual ?? firstMark(slots)
+function markFor(own: readonly number[], given: readonly number[], shards: number): Mark {
+  const usual = own.length - given.length < Math.floor(slotCount / shards) ? undefined : usualMark(own, shards)
+  const mark = usual ?? firstMark(own)
   if (!mark) throw new Error('a shard without slots gives none')
   return mark
 }
@@ -181,7 +183,7 @@ function markWithin(slots: ReadonlySet<number>): Mark {
 }
 
 /** Whether a shard that gives these has none left. */
-function isLast({ view }: Head, slots: readonly number[]): boolean { return span(view).every((slot) => slots.includes(slot)) }
+function isLast(own: readonly number[], slots: readonly number[]): boolean { return own.every((slot) => slots.includes(slot)) }
 
 /** CRC-16/XMODEM, as the specification of Redis Cluster has it. */
 function slotOf(text: string): number {

@@ -136,7 +136,8 @@ function headWith(heads: readonly Head[], id: string): Head | undefined {
 }
 
 async function move(moving: Moving, slots: readonly number[], from: Head, to: Head): Promise<void> {
-  const heldMs = await moveSlots(moving.heads, slots, from, to)
+  const own = moving.owners.flatMap((owner, slot) => owner === from ? [slot] : [])
+  const heldMs = await moveSlots(moving.heads, slots, from, to, { own })
   paces.set(from.id, Math.max(1, Math.min(mostSlotsAtOnce, heldMs > holdAtMostMs ? slots.length >> 1 : slots.length * 2)))
   for (const slot of slots) moving.owners[slot] = to
   moving.counts.set(from, moving.counts.get(from)! - slots.length)
@@ -157,7 +158,7 @@ export async function finishGiven(shards: Shards): Promise<string | null> {
     try {
       // It was made master before it had heard, while no control plane was up, and clients wrote to it: what it has is newer.
       const back = ownedOf(from, given.slots, true)
-      if (back.length > 0 && await keysOf(from.view, back) > (back.includes(given.at) ? 1 : 0)) await moveSlots(heads, back, from, to, true)
+      if (back.length > 0 && await keysOf(from.view, back) > (back.includes(given.at) ? 1 : 0)) await moveSlots(heads, back, from, to, { add: true })
       await take(heads, given.slots, from, to)
     } catch (error) { return `${name}, which shard ${from.shard} gave, could not be taken yet: ${(error as Error).message}` }
     return `${name}, which shard ${from.shard} gave, are taken`

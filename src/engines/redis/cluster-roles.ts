@@ -37,7 +37,7 @@ export async function arrange(ground: Ground): Promise<NodeHealth> {
     const shards = shardsOf(ground.instance, ground.nodes)
     // Durable first: what is done below must be done for the same shards when somebody else goes on with it.
     const closing = closingShards(ground.instance, shards)
-    let grants = await record(ground, ground.instance.grants, Object.fromEntries([...shards].map(([id, shard]) => [shardGrant(id), String(shard)])), ofOthers(shards, closing))
+    let grants = await record(ground, ground.instance.grants, Object.fromEntries([...shards].map(([id, shard]) => [shardGrant(id), String(shard)])), (name) => name === closingGrant && closing.size === 0)
     await authorise(ground, views)
     const members = byShard(views, shards)
     const reason = await takeOver(ground, views, lookedAt, members, grants) ?? answering(views) ?? (ground.instance.readyAt === null ? null : await finishGiven(members) ?? await reunite(members)) ?? await gather(ground, views, members) ?? (ground.instance.readyAt === null ? null : await adopt(members, closing))
@@ -97,12 +97,6 @@ async function record(ground: Ground, grants: Grants, more: Grants, over: (name:
   const next = { ...Object.fromEntries(Object.entries(grants).filter(([name]) => !over(name))), ...more }
   await ground.grant(next)
   return next
-}
-
-/** What was granted to shards that are gone: a new one of that number must not be taken for it. */
-function ofOthers(shards: ReadonlyMap<string, number>, closing: ReadonlySet<number>): (name: string) => boolean {
-  const known = new Set([...shards.values()].flatMap((shard) => [masterGrant(shard), replidGrant(shard)]))
-  return (name) => name === closingGrant ? closing.size === 0 : (name.startsWith(masterGrant('')) || name.startsWith(replidGrant(''))) && !known.has(name)
 }
 
 /** Every node, for each may become a replica without us. No file holds the password, so each start takes it away. */

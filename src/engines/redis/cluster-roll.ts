@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { checkpoint } from '../../core/checkpoint.ts'
 import { all, readInfo } from './client.ts'
-import { byShard, closingGrant, closingShards, copied, isOwner, lookAtCluster, shardsOf, type ClusterView } from './cluster-views.ts'
+import { byShard, closingGrant, closingShards, copied, isOwner, lookAtCluster, masterGrant, replidGrant, shardsOf, type ClusterView } from './cluster-views.ts'
 import { closeAll, isLinked } from './seen.ts'
 import { takeSlots } from './cluster-takeover.ts'
 import type { Redis } from 'ioredis'
@@ -126,6 +126,9 @@ export async function vacate(ground: Ground, leaving: readonly NodeRecord[]): Pr
       if (known.length > 0) await all(session!.redis, known.map(({ me }) => ['CLUSTER', 'FORGET', me!.id]))
     }))
     checkpoint('engine.forgotten')
+    // A new shard of that number must not be taken for it.
+    const over = closing.flatMap((shard) => [masterGrant(shard), replidGrant(shard)])
+    if (closing.length > 0) await ground.grant(Object.fromEntries(Object.entries(ground.instance.grants).filter(([name]) => !over.includes(name))))
     return { ok: true }
   } finally { closeAll(views) }
 }

@@ -84,7 +84,7 @@ export function confirmedTo(replica: ClusterView, master: ClusterView): number {
 export const copied = (view: ClusterView): number => Number(view.info('slave_repl_offset') ?? -1)
 
 /** By which the master of a shard was last seen; for people, for the cluster itself knows best. */
-export const masterGrant = (shard: number | ''): string => `master ${shard}`
+export const masterGrant = (shard: number): string => `master ${shard}`
 /** By which the shard of a node is kept among the grants: it must not change when nodes come or go. */
 export const shardGrant = (nodeId: string): string => `shard ${nodeId}`
 
@@ -133,7 +133,7 @@ export function ownedOf({ view }: Pick<Head, 'view'>, slots: readonly number[], 
 }
 
 /** By which the replication id of a shard's data is kept. */
-export const replidGrant = (shard: number | ''): string => `replid ${shard}`
+export const replidGrant = (shard: number): string => `replid ${shard}`
 
 /**
  * Who the other nodes of a shard follow: its owner; in a shard without slots one that took a dead master's place, for only it has
