@@ -170,4 +170,21 @@ describe('Redis of several nodes in a cluster', { concurrency: false }, () => {
     redis.disconnect()
     await server.dcs('DELETE', `/instances/${id}`)
   })
+
+  test('shards come and go while it serves, and leave nothing', async () => {
+    const id = await server.createRedis('resharded', { spec_code: 'redis.cluster.xu1.large.r1.32', capacity: 32 })
+    const instance = await server.running('dcs', id, 200_000)
+    const redis = clusterClient(instance)
+    const keys = Array.from({ length: 300 }, (_, n) => `key:${n}`)
+    await Promise.all(keys.map((key) => redis.set(key, key)))
+    for (const [capacity, shards] of [[48, 6], [32, 3]]) {
+      assert.equal((await server.dcs('POST', `/instances/${id}/resize`, { spec_code: `redis.cluster.xu1.large.r1.${capacity}`, new_capacity: capacity })).status, 204)
+      await settled(id)
+      assert.equal((await server.dcs('GET', `/instances/${id}`)).json.sharding_count, shards)
+      assert.deepEqual(await Promise.all(keys.map((key) => redis.get(key))), keys)
+      for (const kind of ['statefulset', 'pvc']) assert.equal((await cluster.kubectl('get', kind, '-l', `app.kubernetes.io/instance=${id}`, '-o', 'name')).trim().split('\n').length, shards)
+    }
+    redis.disconnect()
+    await server.dcs('DELETE', `/instances/${id}`)
+  })
 })
