@@ -146,6 +146,23 @@ for (const cut of ['engine.given', 'engine.given.last'] as const) {
   })
 }
 
+test('a shard that gave its last slot, and gets it back, is not taken for one that gives it: its replica still has the mark', async () => {
+  const steps = await clusterSteps()
+  try {
+    await steps.size(6, 2)
+    await steps.perform('create')
+    const keys = await keysOf(steps.nodes()[6]!, 8192, 20)
+    await written(steps, keys)
+    await steps.size(3, 2)
+    await steps.perform('shrink', { memo: { leaving: steps.nodes().slice(6).map(({ id }) => id).join() }, cut: 'engine.heard.last' })
+    await steps.size(6, 2)
+    await steps.perform('recover')
+    await steps.kill(6)
+    await steps.perform('recover')
+    assert.deepEqual(await lost(steps, keys), [])
+  } finally { await steps.ground.destroy() }
+})
+
 /** Names of keys that fall into a slot. */
 async function keysOf({ address: host, port }: ClusterNode, slot: number, count: number): Promise<string[]> {
   const redis = new Redis({ host, port, password })

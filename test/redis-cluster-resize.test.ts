@@ -161,6 +161,19 @@ describe('three shards become six, and three again', { concurrency: false }, () 
     assert.deepEqual(json.nodes.map((node: any) => node.node_type), Array(6).fill('master'))
     assert.equal((await server.running('dcs', id)).sharding_count, 6)
   })
+
+  test('fewer again, then replicas: one that has the number of a node that went is what it was ordered as', async () => {
+    const went = new Set((await clusterNodes(server, id)).map((node) => node.id))
+    assert.equal((await server.dcs('POST', `/instances/${id}/resize`, { spec_code: 'redis.cluster.xu1.large.r1.32', new_capacity: 32 })).status, 204)
+    assert.equal((await done('shrink')).outcome, 'done')
+    for (const node of await clusterNodes(server, id)) went.delete(node.id)
+    await server.running('dcs', id)
+    assert.equal((await server.dcs('POST', `/instances/${id}/resize`, { spec_code: 'redis.cluster.xu1.large.r2.32', new_capacity: 32, change_type: 'createReplication', available_zones: ['eu-de-01'] })).status, 204)
+    assert.equal((await done('extend')).outcome, 'done')
+    const all = await clusterNodes(server, id)
+    assert.ok(all.some((node) => went.has(node.id)), 'a number came again')
+    assert.deepEqual((await Promise.all(all.map(selfOf))).map(({ role }) => role).toSorted(), ['master', 'master', 'master', 'slave', 'slave', 'slave'])
+  })
 })
 
 test('with replicas: a master that gives slots and one that gets some die meanwhile, and the move goes on with their successors', async (t) => {

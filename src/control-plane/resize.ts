@@ -1,11 +1,11 @@
 /** More or fewer nodes for an instance that goes on serving. */
 import { appendAudit } from '../store/audit.ts'
-import { insertNodes, lockedInstances, nodesOf, projectInstances, setSpec } from '../store/instances.ts'
+import { insertNodes, lockedInstances, nodesOf, projectInstances, setGrants, setSpec } from '../store/instances.ts'
 import { takenAddresses } from '../store/places.ts'
 import { openOperations, openOperationsOf } from '../store/operations.ts'
 import { transact, type Database } from '../store/database.ts'
 import { planFor } from '../operations/plan.ts'
-import { unfit } from '../operations/check.ts'
+import { fullest, unfit } from '../operations/check.ts'
 import { exceeds } from './holdings.ts'
 import { mib, placeNodes, type Placing } from './places.ts'
 import { refusalOf } from '../core/refusal.ts'
@@ -42,9 +42,9 @@ export async function resize(parts: ResizeParts, { caller, engine, id, shards, r
   const more = Math.max(0, wanted - existing.length)
   if (more > 0 && !isWithin(seen.host, host)) return { id, refusal: { kind: 'unsupported', reason: 'another host runs this instance, and only a control plane there can find room for more nodes' } }
   if (parts.engine.room && shards < seen.spec.shards) {
+    if (!isWithin(seen.host, host)) return { id, refusal: { kind: 'unsupported', reason: 'another host runs this instance, and only a control plane there can ask its servers whether the rest has room' } }
     const facts = await parts.measure(seen, existing)
-    // As all of it is spread then, or as the fullest has it now.
-    const reason = unfit(parts.engine.room({ ...seen, spec }), facts && { fullestBytes: Math.max(facts.fullestBytes, Math.ceil(facts.usedBytes / shards)) }, 'rescale')
+    const reason = unfit(parts.engine.room({ ...seen, spec }), facts && fullest(facts, seen.spec, spec), 'rescale')
     if (reason !== null) return { id, refusal: { kind: 'full', reason } }
   }
   const needed = parts.engine.leastMemoryBytes * more
@@ -66,8 +66,10 @@ export async function resize(parts: ResizeParts, { caller, engine, id, shards, r
     const grown = Number(attributes?.['capacity'] ?? instance.attributes['capacity'] ?? 0) - Number(instance.attributes['capacity'] ?? 0)
     const tooMuch = grown > 0 ? await exceeds(tx, engine, caller.projectId, { instances: 0, memoryGb: grown }) : null
     if (tooMuch) return { id, refusal: { kind: 'quota', reason: tooMuch.reason } }
+    // Numbers of nodes come again when the last ones went: what was granted to those is nobody else's.
+    const grants = Object.fromEntries(Object.entries(instance.grants).filter(([name]) => !added.some((node) => name.endsWith(` ${node.id}`))))
     // Who joins as what follows from the numbers as they will be.
-    if (dryRun) return { id, plan: planFor(parts.engine, action === 'extend' ? { ...instance, spec } : instance, nodes, { action, joining: added, leaving }) }
+    if (dryRun) return { id, plan: planFor(parts.engine, action === 'extend' ? { ...instance, spec, grants } : instance, nodes, { action, joining: added, leaving }) }
     // When it fails its nodes stay, and the numbers with them.
     const { spec: { shards: s, replicas: r, nodeCount, flavor: f, memoryBytes: m } } = instance
     const former: Former = { spec: { shards: s, replicas: r, nodeCount, flavor: f, memoryBytes: m }, attributes: Object.fromEntries(Object.keys(attributes ?? {}).map((name) => [name, instance.attributes[name]])) }
@@ -75,6 +77,7 @@ export async function resize(parts: ResizeParts, { caller, engine, id, shards, r
     const opened = await openOperations(tx, [{ id: operationId, instance, action, generation: instance.generation, actor: caller.userName, at: now, ...(leaving.length > 0 ? { memo: { leaving: leaving.join(','), former: JSON.stringify(former) } } : {}) }])
     if (opened.size === 0) return { id, refusal: { kind: 'busy', status: 'extending', action: null } }
     await setSpec(tx, id, { spec: { ...instance.spec, shards, replicas, nodeCount: wanted, flavor: spec.flavor, memoryBytes: spec.memoryBytes, ...tls ? { tls } : {} }, attributes: { ...instance.attributes, ...attributes } }, now)
+    if (Object.keys(grants).length < Object.keys(instance.grants).length) await setGrants(tx, id, grants)
     if (added.length > 0) await insertNodes(tx, added)
     await appendAudit(tx, [{ at: now, actor: caller.userName, projectId: caller.projectId, action: `${action}.accepted`, instanceId: id, operationId, detail: `${shards} shards of ${replicas} nodes` }])
     return { id, operation: parts.accepted({ id: operationId, instanceId: id, generation: instance.generation }, caller, action, now) }

@@ -116,6 +116,8 @@ export function listening(node: Pick<NodeRecord, 'address' | 'ports' | 'listen'>
 
 /** By which it is kept among the grants that servers may listen on either of two service ports: the one before and the one after. */
 export const leftPorts = 'left ports'
+/** The shards, by number, that shall give all of their data to the others and go. */
+export const closing = 'closing shards'
 
 /** By which the names that commands had are kept among the grants, as JSON, until every node can start with the new ones. */
 export const formerNames = 'former names'

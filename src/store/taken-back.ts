@@ -1,7 +1,7 @@
 /** What becomes of an instance's settings when an operation that had changed them fails. */
 import { setGrants } from './instances.ts'
 import { setPlaces } from './places.ts'
-import { formerNames, unsettled, type Grants, type Spec } from '../core/instance.ts'
+import { closing, formerNames, unsettled, type Grants, type Spec } from '../core/instance.ts'
 import { formerOf, type Operation } from '../core/operation.ts'
 import type { Tx } from './database.ts'
 
@@ -18,6 +18,7 @@ export async function takeBack(tx: Tx, { action, instanceId, memo }: Operation, 
   if (action === 'rename' && names === undefined) return
   if (!well && action !== 'shrink' && action !== 'rename') await setGrants(tx, instanceId, { ...grants, [unsettled]: JSON.stringify({ ...unsettledIn(grants), ...only(spec, Object.keys(former?.spec ?? {})) }) })
   if (action === 'rename') await setGrants(tx, instanceId, grants)
+  if (action === 'shrink') await setGrants(tx, instanceId, Object.fromEntries(Object.entries(grants).filter(([name]) => name !== closing)))
   if (!former) return
   await tx.updateTable('instances').set({ spec: JSON.stringify({ ...spec, ...former.spec }), attributes: JSON.stringify({ ...attributes, ...former.attributes }) }).where('id', '=', instanceId).execute()
   if (former.places) await setPlaces(tx, instanceId, former.places)

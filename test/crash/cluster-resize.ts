@@ -90,14 +90,13 @@ export function countOf(slots: string): number {
   }, 0)
 }
 
-/** Who takes part, by ordinal. Of a shard that goes all slots but the last go to the first shard, and that one to the second. */
+/** Who takes part, by ordinal. The first shard that goes gives all that it has, the last slot too, to the first that stays. */
 const victims = {
   grow: { 'the control plane': null, 'the giving master': 0, 'its replica': 1, 'the taking master': 6, 'the replica of that': 7 },
   shrink: { 'the control plane': null, 'the giving master': 6, 'its replica': 7, 'the taking master': 0, 'the replica of that': 1 },
-  last: { 'the control plane': null, 'the giving master': 6, 'its replica': 7, 'the taking master': 2, 'the replica of that': 3 },
 } as const
 export const moveSteps = ['importing', 'copied', 'held', 'confirmed', 'given', 'taken', 'heard'] as const
-export type Move = keyof typeof victims
+export type Move = keyof typeof victims | 'last'
 export type Victim = keyof typeof victims.grow
 export const moveVictims = Object.keys(victims.grow) as readonly Victim[]
 /** The first slot of a new shard, whose master has none yet, and the fourth, when the first shard gives again. */
@@ -105,7 +104,7 @@ export const growTurns = [1, 4] as const
 
 /** Somebody is killed after this step of a move; `last`: of the last slot of a shard that goes, with which the mark goes too. */
 export function moveBlow(move: Move, step: typeof moveSteps[number], victim: Victim): Blow {
-  const ordinal = victims[move][victim]
+  const ordinal = victims[move === 'last' ? 'shrink' : move][victim]
   const name = `${step}${move === 'last' ? '.last' : ''}`
   return {
     name: `kill of ${victim} after ${name}`, node: ordinal !== null,

@@ -186,6 +186,7 @@ function fewerShards(body: Body, flavor: DcsFlavor, { instance: { spec }, nodes,
     if (named.length === 0) return refused('DCS.4062', 'reserved_ip', `no node of the instance has the address ${address}`)
     for (const node of named) kept.add(roles.get(node.id)?.shard ?? 0)
   }
+  if (kept.size > flavor.shards && new Set(nodes.map(({ address }) => address)).size === 1) return refused('DCS.4062', 'reserved_ip', 'all nodes share one address here, which names none of them: leave it out, and the newest shards go')
   if (kept.size > flavor.shards) return refused('DCS.4062', 'reserved_ip', `these are nodes of ${kept.size} shards, and ${flavor.shards} stay`)
   for (const shard of [...new Set(nodes.map((node) => roles.get(node.id)?.shard ?? 0))].toSorted((a, b) => a - b)) if (kept.size < flavor.shards) kept.add(shard)
   const leaving = nodes.filter((node) => !kept.has(roles.get(node.id)?.shard ?? 0)).map((node) => node.id)

@@ -19,7 +19,7 @@ export function judgeCluster({ instance, nodes, progress }: Ground, views: reado
   }
   const shards = shardsOf(instance, nodes)
   const closing = closingShards(instance, shards)
-  const reason = slotsAgree(views) ?? inShards(views, shards, progress, (shard) => moving || closing.has(shard))
+  const reason = slotsAgree(views) ?? inShards(views, shards, progress, (shard) => moving || closing.has(shard)) ?? (moving || closing.size > 0 ? null : even(views))
   if (reason) return not(reason)
   const waiting = views.find((view) => !view.serves)
   return waiting ? not(`node ${waiting.node.ordinal} waits for the cluster before it takes commands`) : { ok: true }
@@ -41,6 +41,12 @@ function slotsAgree(views: readonly ClusterView[]): string | null {
   const covered = owners.reduce((sum, peer) => sum + size(peer.slots), 0)
   if (covered < slotCount) return `${slotCount - covered} slots belong to nobody`
   return new Set(owners.map((peer) => peer.epoch)).size < owners.length ? 'two masters have the same epoch' : null
+}
+
+/** A move of slots that its operation gave up leaves them uneven. */
+function even(views: readonly ClusterView[]): string | null {
+  const counts = views.filter(({ me }) => isOwner(me)).map(({ me }) => size(me!.slots))
+  return Math.max(...counts) - Math.min(...counts) > 1 ? `one shard has ${Math.min(...counts)} slots, and another one ${Math.max(...counts)}` : null
 }
 
 function inShards(views: readonly ClusterView[], shards: ReadonlyMap<string, number>, progress: Ground['progress'], mayBeBlank: (shard: number) => boolean): string | null {

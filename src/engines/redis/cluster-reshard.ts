@@ -5,13 +5,12 @@
 import { checkpoint } from '../../core/checkpoint.ts'
 import { all } from './client.ts'
 import { countedBytes } from './facts.ts'
+import { flushallOf } from './flush.ts'
 import { claim, givenBy, keysOf, moveSlots, setSlots, take } from './cluster-move.ts'
-import { headOf, ownedOf, ownerOf, placeOf, readPeers, replidGrant, slotCount, type ClusterView, type Head } from './cluster-views.ts'
+import { headOf, headsOf, ownedOf, ownerOf, placeOf, readPeers, replidGrant, slotCount, type ClusterView, type Head, type Shards } from './cluster-views.ts'
 import { descendsFrom } from './views.ts'
 import type { Grants } from '../../core/instance.ts'
 import type { Ground } from './topology.ts'
-
-export type Shards = readonly (readonly [shard: number, members: readonly ClusterView[]])[]
 
 /** Whoever calls looks at all nodes in between, so that a dead one is found after this. */
 const workForMs = 200
@@ -39,14 +38,13 @@ export async function spread(ground: Ground, shards: Shards, closing: ReadonlySe
     // What was begun is finished first: of such a slot the target has copies.
     for (const slot of openSlots(moving)) {
       at = `slot ${slot}`
-      await finish(moving, slot)
+      await finish(ground, moving, slot)
       if (performance.now() > until) return `slot ${slot}, which was on its way, has arrived`
     }
     for (let next = nextMove(moving); next; next = nextMove(moving)) {
       const { slots, from, to } = next
       at = `slots ${slots.join()}`
-      if (moving.counts.get(to) === 0) await shareFunctions(from, to)
-      await move(moving, slots, from, to)
+      await move(ground, moving, slots, from, to)
       if (performance.now() > until) {
         const said = moving.closing.includes(from) ? `${moving.counts.get(from)} slots of shard ${from.shard} are left to move` : `${moving.counts.get(to)} of ${Math.floor(slotCount / moving.staying.length)} slots moved to shard ${to.shard}`
         ground.progress(said, moving.closing.includes(from) ? from.view.node.id : to.view.node.id)
@@ -58,15 +56,6 @@ export async function spread(ground: Ground, shards: Shards, closing: ReadonlySe
     // The message only: an error of RESTORE carries the customer's data.
     return `${at} could not be moved yet: ${(error as Error).message}`
   }
-}
-
-/** The master of each shard; null when one has none. */
-export function headsOf(shards: Shards): Head[] | null {
-  const heads = shards.flatMap(([shard, members]) => {
-    const view = headOf(members)
-    return view ? [{ shard, view, id: view.me!.id, members }] : []
-  })
-  return heads.length < shards.length ? null : heads
 }
 
 /** Who owns what, each by its own word, the newest word where two say so. Null: a shard has no master, or a slot no owner, so nothing can be said. */
@@ -114,7 +103,7 @@ function marksOf({ heads }: Moving): Mark[] {
 function openSlots(moving: Moving): number[] { return [...new Set(marksOf(moving).map(({ slot }) => slot))].toSorted((a, b) => a - b) }
 
 /** Brings a slot that was being moved to where it was going, whoever of the two shards has had a new master since. */
-async function finish(moving: Moving, slot: number): Promise<void> {
+async function finish(ground: Ground, moving: Moving, slot: number): Promise<void> {
   const marks = marksOf(moving).filter((mark) => mark.slot === slot)
   const owner = moving.owners[slot]!
   // Nothing was given, or there would be a mark: the owner has all keys, and shall send nobody away.
@@ -124,7 +113,7 @@ async function finish(moving: Moving, slot: number): Promise<void> {
   const aimed = (goal && headWith(moving.heads, goal.other)) ?? marks.find(({ away, head }) => !away && head !== owner)?.head ?? owner
   // One that closes gets none, whatever its file says that it imports: when it starts with the key of a slot that it gave, Redis notes that.
   const to = moving.closing.includes(aimed) ? owner : aimed
-  if (to !== owner) return move(moving, [slot], owner, to)
+  if (to !== owner) return move(ground, moving, [slot], owner, to)
   for (const { head, away } of marks) if (head === owner || !away) await setSlots(head, [slot], 'STABLE')
   await Promise.all(moving.heads.filter((head) => head !== owner).map((head) => setSlots(head, [slot], 'NODE', owner.id)))
 }
@@ -135,7 +124,13 @@ function headWith(heads: readonly Head[], id: string): Head | undefined {
   return heads.find(({ members }) => members.some(({ node }) => placeOf(node) === place))
 }
 
-async function move(moving: Moving, slots: readonly number[], from: Head, to: Head): Promise<void> {
+async function move(ground: Ground, moving: Moving, slots: readonly number[], from: Head, to: Head): Promise<void> {
+  if (moving.counts.get(to) === 0) {
+    // Of keys that go with a slot Redis tells neither replicas nor files. A mark of a slot that this shard gave would be there still, and be believed.
+    await all(to.view.session!.redis, [[flushallOf(ground.instance.spec), 'ASYNC']])
+    checkpoint('engine.emptied')
+    await shareFunctions(from, to)
+  }
   const own = moving.owners.flatMap((owner, slot) => owner === from ? [slot] : [])
   const heldMs = await moveSlots(moving.heads, slots, from, to, { own })
   paces.set(from.id, Math.max(1, Math.min(mostSlotsAtOnce, heldMs > holdAtMostMs ? slots.length >> 1 : slots.length * 2)))

@@ -2,13 +2,13 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { checkpoint } from '../../core/checkpoint.ts'
 import { all, readInfo } from './client.ts'
-import { byShard, closingGrant, closingShards, copied, isOwner, lookAtCluster, masterGrant, replidGrant, shardsOf, type ClusterView } from './cluster-views.ts'
+import { byShard, closingShards, copied, isOwner, lookAtCluster, masterGrant, replidGrant, shardsOf, type ClusterView } from './cluster-views.ts'
 import { closeAll, isLinked } from './seen.ts'
 import { takeSlots } from './cluster-takeover.ts'
 import type { Redis } from 'ioredis'
 import type { Ground } from './topology.ts'
 import type { NodeHealth } from '../../core/engine.ts'
-import type { NodeRecord } from '../../core/instance.ts'
+import { closing as closingGrant, type NodeRecord } from '../../core/instance.ts'
 
 /** Longer than a handover ever takes. When its control plane dies in the middle, the old master goes on by itself after this. */
 const pauseMs = 3000

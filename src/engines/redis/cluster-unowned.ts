@@ -6,8 +6,7 @@ import { checkpoint } from '../../core/checkpoint.ts'
 import { all } from './client.ts'
 import { claim, moveSlots, span } from './cluster-move.ts'
 import { redisOf } from './cluster-proof.ts'
-import { headsOf, type Shards } from './cluster-reshard.ts'
-import { isOwner, ownedOf, placeOf, slotCount, type ClusterView, type Head } from './cluster-views.ts'
+import { headsOf, isOwner, ownedOf, placeOf, slotCount, type ClusterView, type Head, type Shards } from './cluster-views.ts'
 
 const ownersIn = (shards: Shards): ClusterView[] => shards.flatMap(([, members]) => members).filter(({ me }) => isOwner(me))
 
@@ -20,7 +19,8 @@ export async function inherit(shards: Shards, heads: readonly Head[]): Promise<v
     for (const [first, end] of peer.slots) for (let slot = first; slot <= end; slot += 1) if (!owned.has(slot) && (last.get(slot)?.epoch ?? -1) < peer.epoch) last.set(slot, peer)
   }
   for (const { view, id, members } of heads) {
-    const places = members.map(({ node }) => placeOf(node))
+    // One that only says nothing may have it, and answer somebody.
+    const places = members.filter(({ running }) => !running).map(({ node }) => placeOf(node))
     const theirs = [...last].filter(([, peer]) => peer.id !== id && places.includes(peer.place))
     const missing = ownedOf({ view }, theirs.map(([slot]) => slot), false)
     if (missing.length === 0) continue

@@ -2,7 +2,7 @@
 import { all } from './client.ts'
 import { meetAll, type Seen } from './seen.ts'
 import type { Ground } from './topology.ts'
-import type { Instance, NodeRecord } from '../../core/instance.ts'
+import { closing, type Instance, type NodeRecord } from '../../core/instance.ts'
 
 /** All of the key space. */
 export const slotCount = 16_384
@@ -106,12 +106,10 @@ export function shardsOf({ grants, spec }: Pick<Instance, 'grants' | 'spec'>, no
   return shards
 }
 
-/** The shards that shall give all of their slots and go, by number; of use only while there are more shards than were ordered. */
-export const closingGrant = 'closing shards'
-
+/** The shards that shall give all of their slots and go, by number. What is left of a change that is over says nothing. */
 export function closingShards({ grants, spec }: Pick<Instance, 'grants' | 'spec'>, shards: ReadonlyMap<string, number>): ReadonlySet<number> {
-  const under = new Set(shards.values()).size > spec.shards
-  return new Set(under ? (grants[closingGrant] ?? '').split(',').filter(Boolean).map(Number) : [])
+  const numbers = new Set((grants[closing] ?? '').split(',').filter(Boolean).map(Number))
+  return new Set(shards.values()).size - numbers.size === spec.shards ? numbers : new Set()
 }
 
 /** Nodes grouped by shard, in the order of shards and ordinals. */
@@ -146,4 +144,16 @@ export function headOf(members: readonly ClusterView[]): ClusterView | undefined
   const successor = ({ info }: ClusterView): boolean => !/^0*$/.test(info('master_replid2') ?? '')
   const promoted = members.filter((view) => blank(view) && successor(view)).toSorted((a, b) => b.me!.epoch - a.me!.epoch)[0]
   return ownerOf(members) ?? promoted ?? members.find((view) => blank(view) && members.every((other) => blank(other) || other.me?.master === view.me!.id))
+}
+
+/** All nodes, by their shard. */
+export type Shards = readonly (readonly [shard: number, members: readonly ClusterView[]])[]
+
+/** The master of each shard; null when one has none. */
+export function headsOf(shards: Shards): Head[] | null {
+  const heads = shards.flatMap(([shard, members]) => {
+    const view = headOf(members)
+    return view ? [{ shard, view, id: view.me!.id, members }] : []
+  })
+  return heads.length < shards.length ? null : heads
 }
