@@ -7,7 +7,7 @@ import { after, before, describe, test } from 'node:test'
 import { readPeers, slotCount } from '../src/engines/redis/cluster-views.ts'
 import { countOf } from './crash/cluster-resize.ts'
 import { clusterClient, selfOf, tell, type ClusterNode } from './support/cluster.ts'
-import { clusterSteps, type Steps } from './support/steps.ts'
+import { asAccount, clusterSteps, type Steps } from './support/steps.ts'
 import { password, until } from './support/server.ts'
 
 /** A customer's keys, some for each shard. */
@@ -24,11 +24,10 @@ async function lost({ nodes }: Steps, keys: readonly string[]): Promise<string[]
 }
 const some = (name: string, count: number): string[] => Array.from({ length: count }, (_, n) => `${name}:${n}`)
 
-/** As the control plane. Once everybody has heard of it. */
-async function bump({ instance, nodes }: Steps, { address: host, port }: ClusterNode): Promise<void> {
-  const redis = new Redis({ host, port, username: 'sluice', password: `account-of-${instance().id}` })
-  const [, epoch] = (await redis.call('CLUSTER', 'BUMPEPOCH').finally(() => redis.disconnect()) as string).split(' ')
-  await until('everybody to have heard', async () => (await Promise.all(nodes().map((node) => tell(node, 'CLUSTER', 'INFO')))).every((about) => about.includes(`cluster_current_epoch:${epoch}\r`)))
+/** Once everybody has heard of it. */
+async function bump(steps: Steps, node: ClusterNode): Promise<void> {
+  const [, epoch] = String(await asAccount(steps, node, 'CLUSTER', 'BUMPEPOCH')).split(' ')
+  await until('everybody to have heard', async () => (await Promise.all(steps.nodes().map((node) => tell(node, 'CLUSTER', 'INFO')))).every((about) => about.includes(`cluster_current_epoch:${epoch}\r`)))
 }
 
 describe('a shard that is new, and has no slots yet', { concurrency: false }, () => {

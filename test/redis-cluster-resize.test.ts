@@ -162,6 +162,22 @@ describe('three shards become six, and three again', { concurrency: false }, () 
     assert.equal((await server.running('dcs', id)).sharding_count, 6)
   })
 
+  test('fewer are refused while what two of them have would not fit into one; check-job says so too', async () => {
+    const less = { spec_code: 'redis.cluster.xu1.large.r1.4', new_capacity: 4 }
+    const cluster = clusterClient(await server.running('dcs', id))
+    // In two shards, each less than 70 % of the third of 4 GiB.
+    const large = ['{a}large', '{b}large']
+    assert.equal(new Set(await Promise.all(large.map(async (key) => Math.floor(await cluster.cluster('KEYSLOT', key) / 2731)))).size, 2)
+    for (const key of large) for (const part of [1, 2]) await cluster.setrange(`${key}${part}`, 300_000_000, 'x')
+    const { status, json } = await server.dcs('POST', `/instances/${id}/resize`, less)
+    assert.deepEqual([status, /\d+ bytes are used, and 1002159035 at most may be/.test(json.error_msg)], [400, true], json.error_msg)
+    assert.equal((await server.dcs('POST', `/instances/${id}/resize/check-job`, less)).status, 200)
+    const said = await until('the check', async () => { const now = await operation(); return now.action === 'check' && now.outcome && now })
+    assert.match(`${said.outcome} ${said.cause}`, /^failed .*bytes are used/)
+    for (const key of large) for (const part of [1, 2]) await cluster.del(`${key}${part}`)
+    cluster.disconnect()
+  })
+
   test('fewer again, then replicas: one that has the number of a node that went is what it was ordered as', async () => {
     const went = new Set((await clusterNodes(server, id)).map((node) => node.id))
     assert.equal((await server.dcs('POST', `/instances/${id}/resize`, { spec_code: 'redis.cluster.xu1.large.r1.32', new_capacity: 32 })).status, 204)

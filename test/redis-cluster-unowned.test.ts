@@ -1,9 +1,8 @@
 /** Slots of a Redis Cluster that nobody owns, or two in one shard: what is left when somebody dies just as a shard's last slot is taken. On real servers, with each state made by hand. */
 import assert from 'node:assert/strict'
-import { Redis } from 'ioredis'
 import { test } from 'node:test'
 import { clusterClient, selfOf, type ClusterNode } from './support/cluster.ts'
-import { clusterSteps, type Steps } from './support/steps.ts'
+import { asAccount, clusterSteps, type Steps } from './support/steps.ts'
 import { until } from './support/server.ts'
 
 /** In the first shard. */
@@ -26,11 +25,6 @@ async function withShards(work: (steps: Steps, first: ClusterNode, second: Clust
       assert.equal(await cluster.get(key), 'kept')
     } finally { cluster.disconnect() }
   } finally { await steps.ground.destroy() }
-}
-
-async function asAccount({ instance }: Steps, { address: host, port }: ClusterNode, ...command: [string, ...(string | number)[]]): Promise<unknown> {
-  const redis = new Redis({ host, port, username: 'sluice', password: `account-of-${instance().id}` })
-  try { return await redis.call(...command) } finally { redis.disconnect() }
 }
 
 test('a replica never heard of a slot that its master had taken: it takes it before the dead one is started', () => withShards(async (steps, first, second) => {

@@ -1,5 +1,6 @@
 /** A Redis Cluster without a control plane: its operations are performed here step by step, as a worker does, and can be left half way. */
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import { Redis } from 'ioredis'
 import { fenced } from '../../src/core/fence.ts'
 import { homeVault } from '../../src/vault.ts'
 import { readConfig } from '../../src/config.ts'
@@ -29,6 +30,12 @@ export interface Steps {
   perform(action: Action, how?: { readonly memo?: Memo; readonly cut?: string }): Promise<void>
   /** SIGKILL, and answers when the node is dead. */
   kill(ordinal: number): Promise<void>
+}
+
+/** One command to one node, by the control plane's account. */
+export async function asAccount({ instance }: Pick<Steps, 'instance'>, { address: host, port }: Pick<ClusterNode, 'address' | 'port'>, ...command: [string, ...(string | number)[]]): Promise<unknown> {
+  const redis = new Redis({ host, port, username: 'sluice', password: `account-of-${instance().id}` })
+  try { return await redis.call(...command) } finally { redis.disconnect() }
 }
 
 export async function clusterSteps(): Promise<Steps> {

@@ -8,7 +8,7 @@ import { noContent, ok, type Call, type Caller, type Reply } from '../http.ts'
 import { isAbsent, isObject, isText, type Body } from '../json.ts'
 import { planBody } from '../plan.ts'
 import type { ControlPlane, ResizeWish, View } from '../../core/control-plane.ts'
-import type { NodeRecord } from '../../core/instance.ts'
+import type { NodeRecord, Spec } from '../../core/instance.ts'
 
 /** Of all nodes of the largest cluster. */
 const mostAddresses = 128 * mostReplicas
@@ -147,7 +147,7 @@ function readChange(body: Body, view: View, handOver: boolean): Pick<ResizeWish,
   const change = body['change_type']
   const bigger = flavor.capacity !== attributes['capacity']
   if (!bigger && flavor.replicas === spec.replicas) return refused('DCS.4103', undefined, 'the instance has this flavor already')
-  // Clients that only name a larger flavor mean the shards that come with it.
+  // Clients that only name another flavor mean the shards that come with it.
   if (isAbsent(change) && flavor.shards < spec.shards) return fewerShards(body, flavor, view)
   if (!isAbsent(body['reserved_ip'])) return refused('DCS.4062', 'reserved_ip', onlyForFewer)
   if (change === 'addSharding' || isAbsent(change) && bigger && flavor.shards > spec.shards) return moreShards(flavor, view)
@@ -173,24 +173,27 @@ export function reachable(flavor: DcsFlavor, { instance: { spec, version, attrib
 
 function moreShards(flavor: DcsFlavor, { instance: { spec } }: View): ReturnType<typeof readChange> {
   if (spec.topology !== 'cluster' || flavor.shards <= spec.shards) return refused('DCS.4102', undefined, spec.topology === 'cluster' ? 'addSharding is for more shards; fewer come without a change_type' : 'only a cluster has shards')
-  if (flavor.replicas !== spec.replicas) return refused('DCS.4102', undefined, 'shards and replicas change in separate calls')
-  return { shards: flavor.shards, replicas: spec.replicas, leaving: [], flavor: flavor.specCode, memoryBytes: flavor.memoryBytes, attributes: { capacity: flavor.capacity } }
+  return otherShards(flavor, spec, [])
 }
 
-/** Those that the caller wants to keep, and the oldest. */
+/** Those that the caller wants to keep stay, and of the others those with the lowest numbers. */
 function fewerShards(body: Body, flavor: DcsFlavor, { instance: { spec }, nodes, roles }: View): ReturnType<typeof readChange> {
-  if (flavor.replicas !== spec.replicas) return refused('DCS.4102', undefined, 'shards and replicas change in separate calls')
+  const shardOf = (node: NodeRecord): number => roles.get(node.id)?.shard ?? 0
   const kept = new Set<number>()
   for (const address of isAbsent(body['reserved_ip']) ? [] : body['reserved_ip'] as string[]) {
     const named = nodes.filter((node) => node.address === address)
     if (named.length === 0) return refused('DCS.4062', 'reserved_ip', `no node of the instance has the address ${address}`)
-    for (const node of named) kept.add(roles.get(node.id)?.shard ?? 0)
+    for (const node of named) kept.add(shardOf(node))
   }
-  if (kept.size > flavor.shards && new Set(nodes.map(({ address }) => address)).size === 1) return refused('DCS.4062', 'reserved_ip', 'all nodes share one address here, which names none of them: leave it out, and the newest shards go')
+  if (kept.size > flavor.shards && new Set(nodes.map(({ address }) => address)).size === 1) return refused('DCS.4062', 'reserved_ip', 'all nodes share one address here, which names none of them: leave it out, and the shards with the highest numbers go')
   if (kept.size > flavor.shards) return refused('DCS.4062', 'reserved_ip', `these are nodes of ${kept.size} shards, and ${flavor.shards} stay`)
-  for (const shard of [...new Set(nodes.map((node) => roles.get(node.id)?.shard ?? 0))].toSorted((a, b) => a - b)) if (kept.size < flavor.shards) kept.add(shard)
-  const leaving = nodes.filter((node) => !kept.has(roles.get(node.id)?.shard ?? 0)).map((node) => node.id)
-  return { shards: flavor.shards, replicas: spec.replicas, leaving, flavor: flavor.specCode, memoryBytes: flavor.memoryBytes, attributes: { capacity: flavor.capacity } }
+  for (const shard of nodes.map(shardOf).toSorted((a, b) => a - b)) if (kept.size < flavor.shards) kept.add(shard)
+  return otherShards(flavor, spec, nodes.filter((node) => !kept.has(shardOf(node))).map((node) => node.id))
+}
+
+function otherShards(flavor: DcsFlavor, { replicas }: Pick<Spec, 'replicas'>, leaving: readonly string[]): ReturnType<typeof readChange> {
+  if (flavor.replicas !== replicas) return refused('DCS.4102', undefined, 'shards and replicas change in separate calls')
+  return { shards: flavor.shards, replicas, leaving, flavor: flavor.specCode, memoryBytes: flavor.memoryBytes, attributes: { capacity: flavor.capacity } }
 }
 
 /** The one that the caller names. */
