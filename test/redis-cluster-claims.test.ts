@@ -108,6 +108,8 @@ test('of two replicas of a shard one lost its master, and the other one, which h
     const since = await keysOf(master, 0, 50)
     await written(steps, since)
     await until('it to be without its master for a while, and less than it is trusted for', async () => Number(/master_link_down_since_seconds:(\d+)/.exec(await tell(behind, 'INFO', 'replication'))?.[1] ?? 0) >= 3)
+    // What is killed a moment after it acknowledged may not have written that yet.
+    await until('it to be in the file of the master', async () => (await tell(master, 'INFO', 'persistence')).includes('aof_buffer_length:0\r'))
     const silent = (await steps.states())[2]!.identity!.pid
     process.kill(silent, 'SIGSTOP')
     await steps.kill(0)
