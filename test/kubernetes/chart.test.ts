@@ -30,11 +30,13 @@ describe('the chart', { concurrency: false, skip: missing }, () => {
   let helm: (more: Readonly<Record<string, string>>) => Promise<void>
 
   async function dcs(method: string, path: string, body?: unknown): Promise<{ status: number; json: any }> {
-    // A control plane that is killed hangs up on whoever it talks to; the next call reaches another one.
-    return until('an answer', async () => {
+    // A control plane that is killed hangs up on whoever it talks to; the next call reaches another one. While no pod is ready,
+    // or the machine's rules do not know it yet, the address leads out of it: somebody else may answer.
+    return until('an answer of a control plane', async () => {
       const answer = await fetch(`http://${host}:7481/v2/${project}${path}`, { method, headers: { 'x-auth-token': token, 'content-type': 'application/json' }, ...(body ? { body: JSON.stringify(body) } : {}) }).catch(() => null)
-      const text = await answer?.text()
-      return answer && { status: answer.status, json: text ? JSON.parse(text) : null }
+      if (!answer?.headers.has('x-request-id')) return null
+      const text = await answer.text()
+      return { status: answer.status, json: text ? JSON.parse(text) : null }
     }, 30_000, 200)
   }
   const running = (id: string) => until('RUNNING', async () => {
@@ -58,12 +60,14 @@ describe('the chart', { concurrency: false, skip: missing }, () => {
     await helm({})
     host = (await cluster.kubectl('get', 'service', 'sluice', '-o', 'jsonpath={.spec.clusterIP}')).trim()
     // Ready is what the API server knows; the machine's rules for the Service follow.
-    const answer = await until('the Service to lead to a control plane', () => fetch(`http://${host}:7480/v3/auth/tokens`, {
-      method: 'POST', headers: { 'content-type': 'application/json' },
-      body: JSON.stringify({ auth: { identity: { methods: ['password'], password: { user: { name: 'admin', password: secret, domain: { name: 'sluice' } } } }, scope: { project: { name: 'eu-de', domain: { name: 'sluice' } } } } }),
+    ;({ token, project } = await until('the Service to lead to a control plane', async () => {
+      const answer = await fetch(`http://${host}:7480/v3/auth/tokens`, {
+        method: 'POST', headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ auth: { identity: { methods: ['password'], password: { user: { name: 'admin', password: secret, domain: { name: 'sluice' } } } }, scope: { project: { name: 'eu-de', domain: { name: 'sluice' } } } } }),
+      })
+      if (answer.status !== 201) throw new Error(`${answer.status} ${await answer.text()}`)
+      return { token: answer.headers.get('x-subject-token')!, project: ((await answer.json()) as any).token.project.id }
     }))
-    token = answer.headers.get('x-subject-token')!
-    project = ((await answer.json()) as any).token.project.id
   })
   after(async () => {
     await run('helm', ['uninstall', 'sluice', '-n', namespace]).catch(() => {})
