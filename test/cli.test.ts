@@ -1,6 +1,9 @@
 /** The command line, as a person and as a script use it, against a real server. */
 import assert from 'node:assert/strict'
 import { execFile, spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -83,6 +86,12 @@ describe('sluice', { concurrency: false }, () => {
     const away = await sluice(['dcs', 'list'], { SLUICE_PORT: '9' })
     assert.equal(away.code, 1)
     assert.match(away.err, /no Sluice server answers at .*sluice serve/)
+    const other = createServer((_, answer) => answer.writeHead(404).end('not found')).listen(0, '127.0.0.1')
+    await once(other, 'listening')
+    const elsewhere = await sluice(['dcs', 'list'], { SLUICE_PORT: String((other.address() as AddressInfo).port) })
+    other.close()
+    assert.equal(elsewhere.code, 1)
+    assert.match(elsewhere.err, /is no Sluice server \(status 404\): set SLUICE_PORT/)
     const wrong = await sluice(['dcs', 'list'], { SLUICE_PASSWORD: 'wrong' })
     assert.equal(wrong.code, 1)
     assert.match(wrong.err, /refuses these credentials/)

@@ -58,13 +58,23 @@ export async function connect(env: NodeJS.ProcessEnv): Promise<Client> {
   }
 }
 
+/** Whatever takes longer goes on after the answer. */
+const answersWithinMs = 60_000
+
 async function reach(url: string, init: RequestInit): Promise<Response> {
-  try { return await fetch(url, init) } catch (error) {
-    if (init.signal?.aborted) throw error
+  const late = new AbortController()
+  const timer = setTimeout(() => late.abort(), answersWithinMs)
+  try {
+    const response = await fetch(url, { ...init, signal: init.signal ? AbortSignal.any([init.signal, late.signal]) : late.signal })
+    if (!response.headers.has('x-request-id')) throw new Complaint(`what answers at ${new URL(url).origin} is no Sluice server (status ${response.status}): set SLUICE_PORT to the base port of one, and SLUICE_PUBLIC_HOST to its name`)
+    return response
+  } catch (error) {
+    if (error instanceof Complaint || init.signal?.aborted) throw error
+    if (late.signal.aborted) throw new Complaint(`the server at ${new URL(url).origin} takes the connection and does not answer within ${answersWithinMs / 1000} s: look at its log, and whether SLUICE_PORT is the base port of a Sluice server`)
     const cause = (error as { cause?: { code?: string; message?: string } }).cause
     if (/CERT|SELF_SIGNED|ALTNAME|WRONG_VERSION/.test(cause?.code ?? '')) throw new Complaint(`the server at ${new URL(url).origin} shows a certificate that this side does not trust (${cause?.message}): set SLUICE_TLS_CERT as the server has it, and SLUICE_PUBLIC_HOST to a name in it`)
     throw new NoServer(`no Sluice server answers at ${new URL(url).origin}: start one with "sluice serve", or set SLUICE_PORT to its base port`)
-  }
+  } finally { clearTimeout(timer) }
 }
 
 async function said(response: Response): Promise<string> {

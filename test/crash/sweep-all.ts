@@ -42,7 +42,11 @@ const rows: readonly Row[] = [
 ]
 
 const portsOfLane = 400
-const { values } = parseArgs({ options: { state: { type: 'string' }, fresh: { type: 'boolean' }, only: { type: 'string', default: '' }, jobs: { type: 'string', default: '1' } } })
+const { values } = parseArgs({ options: { state: { type: 'string' }, fresh: { type: 'boolean' }, only: { type: 'string', default: '' }, jobs: { type: 'string', default: '1' }, help: { type: 'boolean' } } })
+if (values.help) {
+  console.log('npm run test:sweep [-- --only TEXT] [--jobs N] [--state FILE] [--fresh]\nRows with TEXT in their name, N at once; what passed is kept in FILE and not run again unless --fresh is given.')
+  process.exit()
+}
 const statePath = values.state ?? join(tmpdir(), 'sluice-sweep.json')
 if (values.fresh) rmSync(statePath, { force: true })
 const done: Record<string, Point[]> = existsSync(statePath) ? JSON.parse(readFileSync(statePath, 'utf8')) : {}

@@ -49,35 +49,35 @@ export interface Watching {
 export function watch(service: Door, doors: readonly Door[], { everyMs = writeEveryMs, orElse }: Watching = {}): Watch {
   watches += 1
   const run = watches
+  const keyOf = (w: number, n: number): string => `${run}:${w}:${n}`
   let stopped = false
-  let stopWriting = (): void => {}
-  const stopping = new Promise<null>((resolve) => { stopWriting = () => resolve(null) })
-  const keys: string[][] = []
-  const times: number[][] = []
+  /** Numbers of acknowledged writes, and when they were confirmed, by writer. */
+  const [numbers, times]: [Column[], Column[]] = [[], []]
+  const all = (): Float64Array => Float64Array.from(times.flatMap((when) => [...when.values()])).sort()
+  const connected: Redis[] = []
   /** From the last acknowledged write through one connection to the first through the next. */
   const changes: (readonly [from: number, to: number])[] = []
   const writing = Array.from({ length: writersAtOnce }, async (_, w) => {
-    const [mine, when]: [string[], number[]] = [[], []]
-    keys.push(mine)
+    const [mine, when] = [new Column(), new Column()]
+    numbers.push(mine)
     times.push(when)
     let places = [service, orElse ?? service]
-    let redis = writer(places[0]!)
+    let redis = connected[w] = writer(places[0]!)
     let connection: unknown = null
     for (let n = 0; !stopped; n += 1) {
-      const key = `${run}:${w}:${n}`
       // An error is no acknowledgement: the key may be there or not.
-      const answer = await Promise.race([redis.set(key, `${n}`).catch((error: Error) => error.message), stopping])
+      const answer = await redis.set(keyOf(w, n), `${n}`).catch((error: Error) => error.message)
       if (answer === 'OK') {
         const now = performance.now()
-        if (redis.stream !== connection && when.length > 0) changes.push([when.at(-1)!, now])
+        if (redis.stream !== connection && when.length > 0) changes.push([when.values().at(-1)!, now])
         connection = redis.stream
-        mine.push(key)
+        mine.push(n)
         when.push(now)
       }
-      if (orElse && answer?.startsWith('READONLY')) {
+      if (orElse && answer.startsWith('READONLY')) {
         redis.disconnect()
         places = places.toReversed()
-        redis = writer(places[0]!)
+        redis = connected[w] = writer(places[0]!)
       } else await sleep(everyMs)
     }
     redis.disconnect()
@@ -85,21 +85,22 @@ export function watch(service: Door, doors: readonly Door[], { everyMs = writeEv
   const taken: Taken[] = []
   const ends = doors.map((door) => probe(door, taken))
   return {
-    keys,
-    acked: () => keys.reduce((sum, mine) => sum + mine.length, 0),
+    get keys() { return numbers.map((mine, w) => Array.from(mine.values(), (n) => keyOf(w, n))) },
+    acked: () => numbers.reduce((sum, mine) => sum + mine.length, 0),
     firstAfter(at) {
-      const firsts = times.map((when) => when.find((time) => time > at)).filter((time) => time !== undefined)
+      const firsts = times.map((when) => when.values().find((time) => time > at)).filter((time) => time !== undefined)
       return firsts.length > 0 ? Math.min(...firsts) : null
     },
-    longestGap: (since, until) => Math.max(...times.map((when) => longest(when, since, until))),
-    addressGap: (since, until) => longest(times.flat().toSorted((a, b) => a - b), since, until),
+    longestGap: (since, until) => Math.max(...times.map((when) => longest(when.values(), since, until))),
+    addressGap: (since, until) => longest(all(), since, until),
     switchGap(since, until = Infinity) {
-      const all = times.flat().toSorted((a, b) => a - b)
-      return Math.max(0, ...changes.filter(([from, to]) => from >= since && to < until).map(([from, to]) => longest(all, from + instantMs, to + instantMs)))
+      const sorted = all()
+      return Math.max(0, ...changes.filter(([from, to]) => from >= since && to < until).map(([from, to]) => longest(sorted, from + instantMs, to + instantMs)))
     },
     async stop() {
       stopped = true
-      stopWriting()
+      // What is waited for is answered with an error.
+      for (const redis of connected) redis.disconnect()
       for (const end of ends) end()
       await Promise.all(writing)
     },
@@ -107,7 +108,23 @@ export function watch(service: Door, doors: readonly Door[], { everyMs = writeEv
   }
 }
 
-function longest(when: readonly number[], since: number, until = Infinity): number {
+/** A list of numbers that garbage collection does not walk through: of a hundred thousand it would make a gap that nobody else made. */
+class Column {
+  length = 0
+  #room = new Float64Array(1024)
+  push(value: number): void {
+    if (this.length === this.#room.length) {
+      const more = new Float64Array(2 * this.length)
+      more.set(this.#room)
+      this.#room = more
+    }
+    this.#room[this.length] = value
+    this.length += 1
+  }
+  values(): Float64Array { return this.#room.subarray(0, this.length) }
+}
+
+function longest(when: Float64Array, since: number, until = Infinity): number {
   let gap = 0
   for (let n = 1; n < when.length; n += 1) if (when[n]! >= since && when[n]! < until) gap = Math.max(gap, when[n]! - when[n - 1]!)
   return gap

@@ -17,6 +17,8 @@ export interface Scenario {
   /** A wish; or what somebody takes away, for kubectl, which nobody tells the control plane. */
   readonly act: ((server: Server, id: string) => Promise<Answer>) | { readonly takes: (server: Server, id: string) => Promise<readonly string[]> }
   verify(before: readonly Pod[], after: readonly Pod[], accepted: boolean): void
+  /** What else must be true when all has settled. */
+  readonly holds?: (server: Server, id: string, instance: any, accepted: boolean) => Promise<void>
   /** What stays of the data. */
   readonly keeps: 'yes' | 'no' | 'instance gone'
 }
@@ -42,8 +44,10 @@ export const revived = (least: number): Scenario['verify'] => (before, after) =>
 export const wish = (name: string, of: Subject, at: Points, keeps: Scenario['keeps'] = 'yes', verify = keeps === 'yes' ? replacedOnce : untouched): Scenario =>
   ({ name, of, at, keeps, verify, act: (server, id) => name === 'delete' ? server[of.service]('DELETE', `/instances/${id}`) : of.act(server, id, name) })
 
+/** Each checkpoint of each of them, which takes hours. */
+const whole = process.env['SLUICE_TEST_SWEEP'] === 'whole'
 /** No action passes so many checkpoints. */
-const most = 100
+const most = 200
 /** Three brokers on a busy machine. */
 const patienceMs = 240_000
 
@@ -90,11 +94,15 @@ export function sweep(creations: readonly (readonly [Subject, Points])[], scenar
       await settled()
       const passed = existsSync(`${file}.passed`) ? readFileSync(`${file}.passed`, 'utf8').trim().split('\n').map((line) => line.split(' ')[1]!) : []
       // One by its name is meant.
-      if (typeof at !== 'number') assert.ok(died, `${point} is not passed`)
+      if (typeof picked(at) !== 'number') assert.ok(died, `${point} is not passed`)
       return { accepted, struck: died ? passed.at(-1)! : null }
     }
 
-    const pointsOf = (at: Points): readonly string[] => typeof at === 'number' ? Array.from({ length: most / at }, (_, n) => String(1 + n * at)) : at
+    const picked = (at: Points): Points => whole ? 1 : at
+    function pointsOf(at: Points): readonly string[] {
+      const points = picked(at)
+      return typeof points === 'number' ? Array.from({ length: most / points }, (_, n) => String(1 + n * points)) : points
+    }
 
     for (const [of, at] of creations) {
       test(`create of ${of.name}: killed at some of its checkpoints, there is one or none, and nothing else`, async (t) => {
@@ -118,16 +126,18 @@ export function sweep(creations: readonly (readonly [Subject, Points])[], scenar
       })
     }
 
-    for (const { name, of, at, act, verify, keeps } of scenarios) {
+    /** Between two scenarios of the same subject. */
+    const kept = new Map<Subject, any>()
+    for (const [n, { name, of, at, act, verify, holds, keeps }] of scenarios.entries()) {
       test(`${name} of ${of.name}: killed at some of its checkpoints, it happens exactly once`, async (t) => {
-        let id = ''
-        let instance: any
+        let instance = kept.get(of)
+        // What failed is no ground for the next one.
+        kept.delete(of)
         for (const point of pointsOf(at)) {
-          if (!id) {
-            id = await of.make(server, 'swept')
-            instance = await server.running(of.service, id, patienceMs)
-          }
-          await of.write(instance, point)
+          instance ??= await server.running(of.service, await of.make(server, 'swept'), patienceMs)
+          const id: string = instance.instance_id
+          const text = `${name} ${point}`.replaceAll(' ', '-')
+          await of.write(instance, text)
           await settled()
           const before = await podsOf(id)
           const taken = 'takes' in act ? await act.takes(server, id) : null
@@ -135,7 +145,7 @@ export function sweep(creations: readonly (readonly [Subject, Points])[], scenar
           t.diagnostic(`${point} ${struck ?? 'none: ended before it'}${accepted ? ', after the answer' : ''}`)
           if (keeps === 'instance gone' && (await server[of.service]('GET', `/instances/${id}`)).status === 404) {
             assert.equal(await leftOf(id), '')
-            id = ''
+            instance = undefined
           } else {
             // Of what nobody had asked for the next one hears by itself.
             const now = await until('its pods', async () => { const pods = await podsOf(id); return pods.length === before.length && pods }, patienceMs)
@@ -143,16 +153,18 @@ export function sweep(creations: readonly (readonly [Subject, Points])[], scenar
             const shown = await server.running(of.service, id, patienceMs)
             assert.deepEqual([shown.ip, shown.connect_address, shown.port], [instance.ip, instance.connect_address, instance.port])
             verify(before, now, accepted)
-            const value = await of.read(instance, point)
-            if (keeps === 'yes') assert.equal(value, point)
+            await holds?.(server, id, instance, accepted)
+            const value = await of.read(instance, text)
+            if (keeps === 'yes') assert.equal(value, text)
             else if (accepted) assert.equal(value, null)
           }
           if (!struck) break
         }
-        if (id) {
-          await server[of.service]('DELETE', `/instances/${id}`)
+        if (instance && scenarios.slice(n + 1).some((next) => next.of === of)) kept.set(of, instance)
+        else if (instance) {
+          await server[of.service]('DELETE', `/instances/${instance.instance_id}`)
           await settled()
-          assert.equal(await leftOf(id), '')
+          assert.equal(await leftOf(instance.instance_id), '')
         }
       })
     }
