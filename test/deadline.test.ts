@@ -5,7 +5,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { findRedis } from '../src/engines/redis/program.ts'
+import { deadlineOf } from '../src/operations/deadline.ts'
 import { readConfig } from '../src/config.ts'
+import { smallCluster } from './support/cluster.ts'
 import { makeServer, nodePid, processesUnder, root, sleep, until } from './support/server.ts'
 
 test('a server that starts and never answers: CREATEFAILED within 120 s, with the cause, and nothing of it goes on running', async () => {
@@ -71,5 +73,44 @@ test('a soft restart that is cancelled while a server hangs ends soon, and the i
     assert.equal(await server.status('dcs', id), 'ERROR')
     process.kill(nodePid(server.home, id), 'SIGCONT')
     await server.running('dcs', id)
+  } finally { await server.destroy() }
+})
+
+test('a deadline begins anew when something is said that never was before, by one node or by the whole, and ends for good', () => {
+  const fixed = deadlineOf({ deadlineMs: 90_000 }, 1000)
+  fixed.hears('a step', 50_000)
+  assert.deepEqual([fixed.leftMs(50_000), fixed.leftMs(91_001), fixed.spent(91_001)], [41_000, -1, '90 s'])
+  const minute = 60_000
+  const long = deadlineOf({ deadlineMs: 30 * minute, mostMs: 100 * minute }, 0)
+  for (const [text, at, left] of [['0 of 2 nodes', 1, 30], ['0 of 2 nodes', 20, 11], ['node loads (1 %)', 25, 30], ['node loads (2 %)', 54, 30], ['node loads (1 %)', 60, 24], ['1 of 2 nodes', 83, 17]] as const) {
+    long.hears(text, at * minute)
+    assert.equal(long.leftMs(at * minute) / minute, left, `${text} after ${at} min`)
+  }
+  assert.equal(long.spent(101 * minute), '6060 s, the last 1080 s of them without getting any further')
+  const over = deadlineOf({ deadlineMs: 30 * minute, mostMs: 100 * minute }, 0)
+  over.hears('something new, and too late', 31 * minute)
+  assert.equal(over.leftMs(31 * minute), -minute)
+})
+
+test('a roll that takes longer than its deadline is done, for it gets further node by node', async () => {
+  const server = await makeServer()
+  try {
+    await server.start()
+    const id = await server.createRedis('rolls', smallCluster)
+    await server.running('dcs', id)
+    const roll = async (): Promise<number> => {
+      const { json } = await server.dcs('PUT', '/instances/status', { action: 'soft_restart', instances: [id] })
+      assert.equal(json.results[0].result, 'success')
+      const [ended] = await until('the roll to end', async () => { const { json: { operations } } = await server.call('console', 'GET', `/v1/operations?instance=${id}`); return operations[0].action === 'soft_restart' && operations[0].outcome && operations }, 120_000, 20)
+      assert.deepEqual([ended.outcome, ended.cause], ['done', null])
+      return ended.finished_at - ended.started_at
+    }
+    const tookMs = await roll()
+    assert.ok(tookMs > 0)
+    await server.end('SIGTERM')
+    server.always({ DEADLINES: JSON.stringify({ soft_restart: 0.7 * tookMs }) }, ['--import', join(root, 'test/crash/deadlines.ts')])
+    await server.start()
+    await server.running('dcs', id)
+    await roll()
   } finally { await server.destroy() }
 })

@@ -33,6 +33,8 @@ export interface ActionRow {
    * fail what it never tried. A creation must end within the 120 s that callers are promised.
    */
   readonly deadlineMs: number
+  /** For what may take as long as there is data: `deadlineMs` begins anew whenever the operation gets further, until this. */
+  readonly mostMs?: number
   /** How often in a row its step may throw before that is the cause of failure: a program that is missing does not come by waiting. */
   readonly failures: number
   /** Whether a person may stop it half way. */
@@ -40,22 +42,23 @@ export interface ActionRow {
 }
 
 const minute = 60_000
+/** Reads, copies or moves all data of an instance, which tells each hundredth: Redis loads a gigabyte of an append-only file in some 17 s. */
+const byData = { deadlineMs: 30 * minute, mostMs: 12 * 60 * minute } as const
 
 export const actions: Readonly<Record<Action, ActionRow>> = {
   create: { step: converge({ force: false, rolling: false }), bumps: true, deadlineMs: 1.5 * minute, failures: 4 },
-  // Long enough for a Redis of many gigabytes to load its append-only file: some 17 s a gigabyte.
-  restart: { step: converge({ force: true, rolling: false }), bumps: true, deadlineMs: 30 * minute, failures: 10 },
-  soft_restart: { step: settling(converge({ force: false, rolling: true })), bumps: true, deadlineMs: 30 * minute, failures: 10, cancellable: true },
-  recover: { step: settling(converge({ force: false, rolling: false })), bumps: false, deadlineMs: 30 * minute, failures: 10 },
+  restart: { step: converge({ force: true, rolling: false }), bumps: true, ...byData, failures: 10 },
+  soft_restart: { step: settling(converge({ force: false, rolling: true })), bumps: true, ...byData, failures: 10, cancellable: true },
+  recover: { step: settling(converge({ force: false, rolling: false })), bumps: false, ...byData, failures: 10 },
   swap: { step: swap, bumps: false, deadlineMs: 10 * minute, failures: 10 },
   // Nodes that run stay as they are; only those that are missing start.
-  extend: { step: converge({ force: false, rolling: true }), bumps: false, deadlineMs: 30 * minute, failures: 10 },
-  shrink: { step: shrink, bumps: false, deadlineMs: 30 * minute, failures: 10 },
+  extend: { step: converge({ force: false, rolling: true }), bumps: false, ...byData, failures: 10 },
+  shrink: { step: shrink, bumps: false, ...byData, failures: 10 },
   rescale: { step: configure, bumps: false, deadlineMs: 10 * minute, failures: 10 },
   check: { step: check, bumps: false, deadlineMs: minute, failures: 4 },
   accounts: { step: configure, bumps: false, deadlineMs: 10 * minute, failures: 10 },
   whitelist: { step: configure, bumps: false, deadlineMs: 10 * minute, failures: 10 },
-  rename: { step: rename, bumps: true, deadlineMs: 30 * minute, failures: 10 },
+  rename: { step: rename, bumps: true, ...byData, failures: 10 },
   ssl: { step: configure, bumps: false, deadlineMs: 10 * minute, failures: 10 },
   port: { step: configure, bumps: false, deadlineMs: 10 * minute, failures: 10 },
   password: { step: configure, bumps: false, deadlineMs: 10 * minute, failures: 10 },

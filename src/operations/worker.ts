@@ -1,5 +1,6 @@
 /** Takes accepted operations, calls their steps until they are done, and settles them. */
 import { setTimeout as sleep } from 'node:timers/promises'
+import { deadlineOf, within } from './deadline.ts'
 import { actions } from './actions.ts'
 import { claim, giveUp, grant, heldOf, letGo, place, remember, renew, settle, type Settlement } from '../store/operations.ts'
 import { recordFiles } from '../store/backups.ts'
@@ -113,7 +114,7 @@ export function startWorker({ db, engines, runtimes, vault, owner, host, log, en
     const runtime = runtimes[instance.runtime]
     const step = row.step({ engine: engines[instance.engine], runtime, vault, scratch: new Map() })
     // Not the wall clock: a machine that sets it must not fail what is under way.
-    const deadline = performance.now() + row.deadlineMs
+    const deadline = deadlineOf(row, performance.now())
     let current = operation
     let [granted, nodes] = [instance, recorded]
     let lastError: string | null = null
@@ -121,6 +122,7 @@ export function startWorker({ db, engines, runtimes, vault, owner, host, log, en
       // As of now: a step that grants something and goes on must not grant from what it saw at its beginning.
       get instance() { return granted }, get nodes() { return nodes }, operation: current, signal: run.abort.signal, cancelled: run.cancelled,
       progress(text, nodeId) {
+        deadline.hears(`${nodeId ?? ''} ${text}`, performance.now())
         if (nodeId === undefined) run.progress = text
         else run.nodes[nodeId] = text
       },
@@ -132,7 +134,7 @@ export function startWorker({ db, engines, runtimes, vault, owner, host, log, en
     for (let failures = 0; !run.abort.signal.aborted && !stopping;) {
       let waitMs: number
       try {
-        const result = await within(step(context()), deadline - performance.now(), () => lastError ?? run.progress ?? 'no progress')
+        const result = await within(step(context()), deadline.leftMs(performance.now()), () => lastError ?? run.progress ?? 'no progress')
         if (result === 'done') return settled(instance, { operation, outcome: 'done', cause: null, gone: leavingNodes(operation.memo) })
         // Whatever the nodes run now is allowed from here on: nobody asked for more.
         const cancelled = async (): Promise<Settlement> => ({ operation, outcome: 'cancelled', cause: null, floor: Math.min(...(await runtime.inspect(instance.id, nodes.map((node) => node.id))).map((state) => state.observedGeneration)) })
@@ -152,7 +154,7 @@ export function startWorker({ db, engines, runtimes, vault, owner, host, log, en
         log.warn({ operation: operation.id, action: operation.action, instance: instance.id, failures, reason: lastError }, 'a step failed and is tried again')
         if (failures >= row.failures) return fail(operation, instance, nodes, runtime, lastError)
       }
-      if (performance.now() > deadline) return fail(operation, instance, nodes, runtime, `gave up after ${row.deadlineMs / 1000} s: ${lastError ?? run.progress ?? 'no progress'}`)
+      if (deadline.leftMs(performance.now()) < 0) return fail(operation, instance, nodes, runtime, `gave up after ${deadline.spent(performance.now())}: ${lastError ?? run.progress ?? 'no progress'}`)
       await pause(waitMs, run.abort.signal)
     }
   }
@@ -237,13 +239,6 @@ export function startWorker({ db, engines, runtimes, vault, owner, host, log, en
       await giveUp(db, owner).catch(away)
     },
   }
-}
-
-/** A step that never ends must not hold its instance for ever; what it still does later is fenced by generation and lease. */
-async function within<T>(step: Promise<T>, ms: number, last: () => string): Promise<T> {
-  let timer: NodeJS.Timeout | undefined
-  const overdue = new Promise<never>((_, reject) => { timer = setTimeout(() => reject(new TerminalError(`gave up: a step did not come back; before it: ${last()}`)), Math.max(ms, 1000)) })
-  try { return await Promise.race([step, overdue]) } finally { clearTimeout(timer) }
 }
 
 /** Ends early when the signal comes, and never fails. */

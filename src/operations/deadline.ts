@@ -1,0 +1,41 @@
+/** When an operation is given up. Times are monotonic milliseconds. */
+import { TerminalError } from '../core/operation.ts'
+import type { ActionRow } from './actions.ts'
+
+export interface Deadline {
+  /** It said this about itself or one of its nodes. What it never said before is headway: the time allowed begins anew. */
+  hears(text: string, now: number): void
+  leftMs(now: number): number
+  /** How long it was tried, for whoever reads why it failed. */
+  spent(now: number): string
+}
+
+/**
+ * `deadlineMs` after the operation last got any further, and `mostMs` after its beginning whatever it says: sixteen nodes
+ * that load many gigabytes each are not stuck, and what goes round in circles for half a day is.
+ */
+export function deadlineOf({ deadlineMs, mostMs = deadlineMs }: Pick<ActionRow, 'deadlineMs' | 'mostMs'>, began: number): Deadline {
+  const heard = new Set<string>()
+  let headway = began
+  const at = (): number => Math.min(headway + deadlineMs, began + mostMs)
+  const seconds = (ms: number): number => Math.round(ms / 1000)
+  return {
+    hears(text, now) {
+      if (heard.has(text) || now > at()) return
+      heard.add(text)
+      headway = now
+    },
+    leftMs: (now) => at() - now,
+    spent(now) {
+      const without = Math.min(now - headway, deadlineMs)
+      return at() === began + deadlineMs ? `${seconds(deadlineMs)} s` : `${seconds(now - began)} s, the last ${seconds(without)} s of them without getting any further`
+    },
+  }
+}
+
+/** A step that never ends must not hold its instance for ever; what it still does later is fenced by generation and lease. */
+export async function within<T>(step: Promise<T>, ms: number, last: () => string): Promise<T> {
+  let timer: NodeJS.Timeout | undefined
+  const overdue = new Promise<never>((_, reject) => { timer = setTimeout(() => reject(new TerminalError(`gave up: a step did not come back; before it: ${last()}`)), Math.max(ms, 1000)) })
+  try { return await Promise.race([step, overdue]) } finally { clearTimeout(timer) }
+}
