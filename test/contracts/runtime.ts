@@ -198,6 +198,11 @@ export function runtimeContract(name: string, make: () => Promise<RuntimeUnderTe
       assert.deepEqual([share() > was, niceness(pid)], [true, 0])
       under.runtime.giveWay(s.id, identity!, 'children')
       assert.equal(share(), was)
+      under.runtime.giveWay(s.id, identity!, 'all')
+      await inspect(s)
+      assert.ok(share() > was)
+      await inspect(s, under.again())
+      await until('it to be raised by who comes next', () => share() === was, 5000)
       redis.disconnect()
     })
 

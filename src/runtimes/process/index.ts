@@ -158,6 +158,9 @@ export function processRuntime(root: string, locate: Locate, guard?: Guard, host
     },
     async inspect(instanceId, nodeIds) {
       const states = nodeIds.map(stateOf)
+      const before = seen.get(instanceId) ?? []
+      // A control plane that was killed while it had this server give way could not raise it again.
+      for (const { phase, identity } of states) if (phase === 'running' && !ours.has(identity!.pid) && !before.includes(identity!.pid)) giveWay(identity!, 'children')
       seen.set(instanceId, states.map((state) => state.phase === 'running' ? state.identity!.pid : null))
       return states
     },
