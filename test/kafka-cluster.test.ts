@@ -58,6 +58,8 @@ describe('kafka with three brokers', { concurrency: false }, () => {
     const producers = await startProducers(instance, 'under-load', 3)
     await until('messages', () => producers.sent() > 100)
     const controller = (await describeQuorum(addresses()[0]!, instance.port)).leader
+    const planned = (await server.dms('POST', '/instances/action?dry_run=true', { action: 'soft_restart', instances: [id] })).json.results[0].plan
+    assert.deepEqual([planned.nodes.at(-1).number, planned.nodes.map((node: any) => node.role)], [controller - 1, ['broker', 'broker', 'controller']], JSON.stringify(planned))
     const old = pids()
     producers.slowest()
     const from = Date.now()

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { kafkaEngine } from '../src/engines/kafka/index.ts'
 import { findKafka, kafkaVersion, locateKafka } from '../src/engines/kafka/program.ts'
+import { inOrder } from '../src/engines/kafka/roll.ts'
 import { readConfig } from '../src/config.ts'
 import { engineContract, instanceFor } from './contracts/engine.ts'
 import { testGround } from './support/ground.ts'
@@ -107,4 +108,10 @@ test('what is no Java, and a folder without jars, are named', async () => {
   await assert.rejects(findKafka({ ...programs, java: '/bin/false' }), /\/bin\/false cannot run Kafka/)
   await assert.rejects(findKafka({ ...programs, java: '/nowhere/java' }), /\/nowhere\/java does not exist/)
   await assert.rejects(findKafka({ ...programs, kafkaHome: '/nowhere' }), /\/nowhere\/libs holds no kafka/)
+})
+
+test('where no broker says who the active controller is, a plan keeps its order and says so', async () => {
+  const nodes = [0, 1, 2].map((ordinal) => ({ node: { id: `i-${ordinal}`, instanceId: 'i', ordinal, host: 'h', address: '127.0.0.1', ports: { service: 9 } }, role: 'node', what: 'stopped' }))
+  const plan = await inOrder({ nodes, gap: { fromMs: 0, toMs: 1, why: 'One at a time.' }, risk: 'None.' })
+  assert.deepEqual([plan.nodes, plan.gap.why], [nodes, 'One at a time. The active controller comes last; no broker says now who that is.'])
 })

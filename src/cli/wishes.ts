@@ -38,7 +38,8 @@ export function showPlans(action: string, results: readonly Result[], { json = f
   for (const { instance, plan } of results) {
     if (!plan) continue
     on.write(`${action} of ${instance}\n`)
-    for (const node of plan.nodes) on.write(`  node ${node.number}  ${node.role.padEnd(7)}  ${node.what}\n`)
+    const width = Math.max(7, ...plan.nodes.map((node) => node.role.length))
+    for (const node of plan.nodes) on.write(`  node ${node.number}  ${node.role.padEnd(width)}  ${node.what}\n`)
     on.write(`  gap: ${gapText(plan.gap)}. ${plan.gap.why}\n  data at risk: ${plan.data_at_risk}\n`)
   }
   sayRefused(results)

@@ -27,7 +27,12 @@ export async function submit(parts: SubmitParts, wish: Submitted): Promise<Answe
   const answers = isShared(parts.db) && !wish.dryRun ? await submitAsSeen(parts, wish, now) : new Map<string, Answer>()
   const rest = wish.ids.filter((id) => !answers.has(id))
   if (rest.length > 0) for (const answer of await transact(parts.db, (tx) => submitLocked(parts, tx, { ...wish, ids: rest }, now))) answers.set(answer.id, answer)
-  return wish.ids.map((id) => answers.get(id)!)
+  return Promise.all(wish.ids.map((id) => withWhatServersSay(parts.engines[wish.engine], wish, answers.get(id)!)))
+}
+
+/** Outside of every transaction: servers may take their time. */
+async function withWhatServersSay(engine: Engine, { action }: Submitted, answer: Answer): Promise<Answer> {
+  return 'plan' in answer && engine.asked ? { ...answer, plan: await engine.asked(answer.plan, action) } : answer
 }
 
 /**

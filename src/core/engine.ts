@@ -157,6 +157,8 @@ export interface Engine {
   prefer?(instance: Instance, nodes: readonly NodeRecord[], nodeId: string, priority: number): Grants | null
   /** Pure: what would happen, node by node. Absent or null: the general plan tells it well enough. */
   plan?(instance: Instance, nodes: readonly NodeRecord[], wish: PlannedWish): Plan | null
+  /** The same plan, with what only the servers know: they are asked, and change nothing. Never fails; a few seconds where nobody answers. */
+  asked?(plan: Plan, action: PlannedWish['action']): Promise<Plan>
   /** Whether somebody could take the master's role over; `named`: a node of the caller's choice. */
   swappable?(instance: Pick<Instance, 'spec'>, named?: boolean): boolean
   /** Why these numbers cannot be had while the instance serves; null, or absent: they can. */

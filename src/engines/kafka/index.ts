@@ -1,5 +1,5 @@
 /** Kafka queues: how they are laid out and asked. */
-import { choose } from './roll.ts'
+import { choose, inOrder } from './roll.ts'
 import { clusterId, layout, nodeId } from './layout.ts'
 import { describeCluster } from './admin.ts'
 import { listens } from '../../core/listens.ts'
@@ -17,6 +17,7 @@ export function kafkaEngine(installed: (runtime: RuntimeName) => string | null):
     // Measured: 160 to 320 MiB resident, by flavor; three of the largest beside a Redis pair 960.
     leastMemoryBytes: 300 * 1024 * 1024,
     layout, choose,
+    asked: async (plan, action) => action === 'soft_restart' && plan.nodes.length > 1 ? inOrder(plan) : plan,
     connection(_instance, nodes) {
       const [first] = nodes as readonly [NodeRecord]
       return { type: 'kafka', provider: 'sluice', host: first.address, port: String(first.ports['service']), 'bootstrap-servers': nodes.map((node) => `${node.address}:${node.ports['service']}`).join(',') }

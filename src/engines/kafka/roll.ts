@@ -8,6 +8,7 @@ import { describeCluster, describeQuorum, leastInSync, type Partition, type Quor
 import { nodeId, votersOf } from './layout.ts'
 import type { NodeRecord } from '../../core/instance.ts'
 import type { World } from '../../core/engine.ts'
+import type { Plan, PlannedNode } from '../../core/plan.ts'
 
 /**
  * For how long every replica of everything is waited for. Somebody may be moving partitions, or one replica's disk may be
@@ -29,6 +30,17 @@ export async function choose(world: World, behind: readonly NodeRecord[]): Promi
   if (typeof chosen === 'string') await sleep(lookAgainMs)
   else waitingSince.delete(world.instance.id)
   return chosen
+}
+
+/** The brokers of a roll in their order, as it would be now: whoever is the active controller comes last. */
+export async function inOrder(plan: Plan): Promise<Plan> {
+  const controller = await Promise.any(plan.nodes.map(async ({ node }) => {
+    const { leader } = await describeQuorum(node.address, node.ports['service']!)
+    return leader < 0 ? Promise.reject(new Error('no leader')) : leader
+  })).catch(() => null)
+  if (controller === null) return { ...plan, gap: { ...plan.gap, why: `${plan.gap.why} The active controller comes last; no broker says now who that is.` } }
+  const last = (one: PlannedNode): boolean => nodeId(one.node) === controller
+  return { ...plan, nodes: [...plan.nodes.filter((one) => !last(one)).map((one) => ({ ...one, role: 'broker' })), ...plan.nodes.filter(last).map((one) => ({ ...one, role: 'controller', what: 'stopped and started last, as the active controller' }))] }
 }
 
 async function decide({ instance, nodes, progress }: World, behind: readonly NodeRecord[]): Promise<NodeRecord | string> {
