@@ -1,6 +1,7 @@
 /** packaging/sluice.service under a real systemd, installed as it says, for a user without rights; as root, for nobody else may boot a machine. */
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
+import { readConfig } from '../src/config.ts'
 import { startMachine, type Machine } from './support/machine.ts'
 import { sleep, until } from './support/server.ts'
 
@@ -125,6 +126,22 @@ describe('under systemd', { concurrency: false }, () => {
     await ready()
     assert.equal(await whitelist(), '204')
     assert.match(await run('nft', 'list', 'ruleset'), new RegExp(ip))
+  })
+
+  test('Kafka serves under the unit, once its user has it', async () => {
+    const { engineFolder } = readConfig(process.env).programs
+    const theirs = '/var/lib/sluice/.local/share/sluice/engines'
+    // As if the user had run "npm run engines": this machine has no network.
+    await shell(`mkdir -p ${theirs} && cp -r ${engineFolder}/*kafka-* ${theirs} && chown -R sluice: /var/lib/sluice/.local`)
+    const queue = await sluice('dms', 'create', 'queue')
+    const running = async (): Promise<string> => shell('pgrep -x "redis-server|java" | sort')
+    const before = await running()
+    assert.equal(before.split('\n').length, 2)
+    await run('systemctl', 'restart', 'sluice')
+    await ready()
+    assert.equal(await running(), before)
+    for (const { status } of JSON.parse(await sluice('ps', '--json'))) assert.equal(status, 'running')
+    await sluice('dms', 'delete', queue.split(' ')[0]!, '--yes')
   })
 
   test('with the machine it comes up again, and so does every Redis with its data', async () => {
