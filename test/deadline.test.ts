@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { findRedis } from '../src/engines/redis/program.ts'
-import { deadlineOf } from '../src/operations/deadline.ts'
+import { deadlineOf, within } from '../src/operations/deadline.ts'
 import { readConfig } from '../src/config.ts'
 import { smallCluster } from './support/cluster.ts'
 import { makeServer, nodePid, processesUnder, root, sleep, until } from './support/server.ts'
@@ -86,7 +86,14 @@ test('a deadline begins anew when something is said that never was before, by on
     long.hears(text, at * minute)
     assert.equal(long.leftMs(at * minute) / minute, left, `${text} after ${at} min`)
   }
-  assert.equal(long.spent(101 * minute), '6060 s, the last 1080 s of them without getting any further')
+  assert.equal(long.spent(101 * minute), '6000 s')
+  const stuck = deadlineOf({ deadlineMs: 30 * minute, mostMs: 100 * minute }, 0)
+  stuck.hears('1 of 2 nodes', 10 * minute)
+  assert.equal(stuck.spent(41 * minute), '2460 s, the last 1860 s of them without getting any further')
+  // A circle that has something new to say for ever.
+  const circle = deadlineOf({ deadlineMs: 30 * minute, mostMs: 1000 * minute }, 0)
+  for (let n = 0; n < 100_000; n += 1) circle.hears(`${n} bytes`, n * minute / 1000)
+  assert.ok(circle.leftMs(99 * minute) < 0)
   const over = deadlineOf({ deadlineMs: 30 * minute, mostMs: 100 * minute }, 0)
   over.hears('something new, and too late', 31 * minute)
   assert.equal(over.leftMs(31 * minute), -minute)
@@ -113,4 +120,14 @@ test('a roll that takes longer than its deadline is done, for it gets further no
     await server.running('dcs', id)
     await roll()
   } finally { await server.destroy() }
+})
+
+test('a step is given as long as there is headway, and what it threw comes through', async () => {
+  let until = performance.now() + 500
+  const left = (): number => until - performance.now()
+  const step = sleep(1600).then(() => 'done')
+  setTimeout(() => { until += 3000 }, 300)
+  assert.equal(await within(step, left, () => ''), 'done')
+  await assert.rejects(within(new Promise(() => {}), () => -1, () => 'loads'), /a step did not come back; before it: loads/)
+  await assert.rejects(within(Promise.reject(new Error('own')), () => 1000, () => ''), /own/)
 })

@@ -66,8 +66,10 @@ async function reach(url: string, init: RequestInit): Promise<Response> {
   const timer = setTimeout(() => late.abort(), answersWithinMs)
   try {
     const response = await fetch(url, { ...init, signal: init.signal ? AbortSignal.any([init.signal, late.signal]) : late.signal })
-    if (!response.headers.has('x-request-id')) throw new Complaint(`what answers at ${new URL(url).origin} is no Sluice server (status ${response.status}): set SLUICE_PORT to the base port of one, and SLUICE_PUBLIC_HOST to its name`)
-    return response
+    if (response.headers.has('x-request-id')) return response
+    // Left open it would hold the process.
+    await response.body?.cancel()
+    throw new Complaint(`what answers at ${new URL(url).origin} is no Sluice server (status ${response.status}): set SLUICE_PORT to the base port of one, and SLUICE_PUBLIC_HOST to its name`)
   } catch (error) {
     if (error instanceof Complaint || init.signal?.aborted) throw error
     if (late.signal.aborted) throw new Complaint(`the server at ${new URL(url).origin} takes the connection and does not answer within ${answersWithinMs / 1000} s: look at its log, and whether SLUICE_PORT is the base port of a Sluice server`)

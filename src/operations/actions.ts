@@ -42,7 +42,7 @@ export interface ActionRow {
 }
 
 const minute = 60_000
-/** Reads, copies or moves all data of an instance, which tells each hundredth: Redis loads a gigabyte of an append-only file in some 17 s. */
+/** Reads, copies or moves all data of an instance, and says how far it is. Redis loads a gigabyte of an append-only file in some 17 s. */
 const byData = { deadlineMs: 30 * minute, mostMs: 12 * 60 * minute } as const
 
 export const actions: Readonly<Record<Action, ActionRow>> = {

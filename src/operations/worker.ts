@@ -134,7 +134,7 @@ export function startWorker({ db, engines, runtimes, vault, owner, host, log, en
     for (let failures = 0; !run.abort.signal.aborted && !stopping;) {
       let waitMs: number
       try {
-        const result = await within(step(context()), deadline.leftMs(performance.now()), () => lastError ?? run.progress ?? 'no progress')
+        const result = await within(step(context()), () => deadline.leftMs(performance.now()), () => lastError ?? run.progress ?? 'no progress')
         if (result === 'done') return settled(instance, { operation, outcome: 'done', cause: null, gone: leavingNodes(operation.memo) })
         // Whatever the nodes run now is allowed from here on: nobody asked for more.
         const cancelled = async (): Promise<Settlement> => ({ operation, outcome: 'cancelled', cause: null, floor: Math.min(...(await runtime.inspect(instance.id, nodes.map((node) => node.id))).map((state) => state.observedGeneration)) })

@@ -54,7 +54,8 @@ export function watch(service: Door, doors: readonly Door[], { everyMs = writeEv
   /** Numbers of acknowledged writes, and when they were confirmed, by writer. */
   const [numbers, times]: [Column[], Column[]] = [[], []]
   const all = (): Float64Array => Float64Array.from(times.flatMap((when) => [...when.values()])).sort()
-  const connected: Redis[] = []
+  /** What a writer waits for comes to an end; for one that is about to connect again disconnect() alone does not do that. */
+  const leave: (() => void)[] = []
   /** From the last acknowledged write through one connection to the first through the next. */
   const changes: (readonly [from: number, to: number])[] = []
   const writing = Array.from({ length: writersAtOnce }, async (_, w) => {
@@ -62,11 +63,14 @@ export function watch(service: Door, doors: readonly Door[], { everyMs = writeEv
     numbers.push(mine)
     times.push(when)
     let places = [service, orElse ?? service]
-    let redis = connected[w] = writer(places[0]!)
+    let redis = writer(places[0]!)
     let connection: unknown = null
     for (let n = 0; !stopped; n += 1) {
       // An error is no acknowledgement: the key may be there or not.
-      const answer = await redis.set(keyOf(w, n), `${n}`).catch((error: Error) => error.message)
+      const answer = await new Promise<string>((resolve) => {
+        leave[w] = () => resolve('stopped')
+        redis.set(keyOf(w, n), `${n}`).then(resolve, (error: Error) => resolve(error.message))
+      })
       if (answer === 'OK') {
         const now = performance.now()
         if (redis.stream !== connection && when.length > 0) changes.push([when.values().at(-1)!, now])
@@ -77,7 +81,7 @@ export function watch(service: Door, doors: readonly Door[], { everyMs = writeEv
       if (orElse && answer.startsWith('READONLY')) {
         redis.disconnect()
         places = places.toReversed()
-        redis = connected[w] = writer(places[0]!)
+        redis = writer(places[0]!)
       } else await sleep(everyMs)
     }
     redis.disconnect()
@@ -99,8 +103,7 @@ export function watch(service: Door, doors: readonly Door[], { everyMs = writeEv
     },
     async stop() {
       stopped = true
-      // What is waited for is answered with an error.
-      for (const redis of connected) redis.disconnect()
+      for (const one of leave) one()
       for (const end of ends) end()
       await Promise.all(writing)
     },

@@ -46,7 +46,8 @@ export function describeQuorum(host: string, port: number): Promise<Quorum> {
   return connected(host, port, async (connection, { describeQuorumV1 }) => {
     const answer = await partial(describeQuorumV1.api.async(connection, [{ topicName: '__cluster_metadata', partitions: [{ partitionIndex: 0 }] }]))
     const partition = answer.topics[0]?.partitions[0]
-    return { leader: partition?.leaderId ?? -1, caughtUpAt: new Map(partition?.currentVoters.map((voter) => [voter.replicaId, Number(voter.lastCaughtUpTimestamp)])) }
+    // With an error, during an election say, it is the number of nobody.
+    return { leader: partition?.errorCode === 0 ? partition.leaderId : -1, caughtUpAt: new Map(partition?.currentVoters.map((voter) => [voter.replicaId, Number(voter.lastCaughtUpTimestamp)])) }
   })
 }
 

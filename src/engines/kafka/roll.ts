@@ -4,8 +4,8 @@
  * It differs in one thing: a partition that nothing can save, for it has no replica to spare, is named and not waited for.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
-import { describeCluster, describeQuorum, leastInSync, type Partition, type Quorum } from './admin.ts'
-import { nodeId, votersOf } from './layout.ts'
+import { describeCluster, describeQuorum, leastInSync, type ClusterView, type Partition, type Quorum } from './admin.ts'
+import { clusterId, nodeId, votersOf } from './layout.ts'
 import type { NodeRecord } from '../../core/instance.ts'
 import type { World } from '../../core/engine.ts'
 import type { Plan, PlannedNode } from '../../core/plan.ts'
@@ -35,8 +35,8 @@ export async function choose(world: World, behind: readonly NodeRecord[]): Promi
 /** The brokers of a roll in their order, as it would be now: whoever is the active controller comes last. */
 export async function inOrder(plan: Plan): Promise<Plan> {
   const controller = await Promise.any(plan.nodes.map(async ({ node }) => {
-    const { leader } = await describeQuorum(node.address, node.ports['service']!)
-    return leader < 0 ? Promise.reject(new Error('no leader')) : leader
+    const [{ leader }, { clusterId: cluster }] = await Promise.all([describeQuorum, describeCluster].map((ask) => ask(node.address, node.ports['service']!))) as [Quorum, ClusterView]
+    return leader < 0 || cluster !== clusterId(node.instanceId) ? Promise.reject(new Error('no leader of these brokers')) : leader
   })).catch(() => null)
   if (controller === null) return { ...plan, gap: { ...plan.gap, why: `${plan.gap.why} The active controller comes last; no broker says now who that is.` } }
   const last = (one: PlannedNode): boolean => nodeId(one.node) === controller

@@ -1,6 +1,7 @@
 /** Whether a Redis Cluster is what was ordered: all slots, seen alike by everybody, and every replica beside its master. */
 import { byShard, closingShards, confirmedTo, headOf, isOwner, placeOf, shardsOf, size, slotCount, type ClusterView } from './cluster-views.ts'
 import { isLinked } from './seen.ts'
+import { copies, loads } from './headway.ts'
 import type { NodeHealth } from '../../core/engine.ts'
 import type { Ground } from './topology.ts'
 
@@ -30,7 +31,7 @@ export function answering(views: readonly ClusterView[]): string | null {
   const silent = views.find((view) => !view.session)
   if (silent) return silent.silence
   const loading = views.find((view) => !view.me)
-  return loading ? `node ${loading.node.ordinal} is loading its data (${loading.info('loading_loaded_perc') ?? '?'} %)` : null
+  return loading ? `node ${loading.node.ordinal} is ${loads(loading.info)}` : null
 }
 
 function slotsAgree(views: readonly ClusterView[]): string | null {
@@ -60,8 +61,8 @@ function inShards(views: readonly ClusterView[], shards: ReadonlyMap<string, num
       if (view.me!.master !== master.me!.id) return `node ${view.node.ordinal} does not follow the master of shard ${shard}, node ${master.node.ordinal}`
       if (!isLinked(view)) {
         const copying = view.info('master_sync_in_progress') === '1'
-        progress(copying ? 'copying the data from the master' : 'connecting to the master', view.node.id)
-        return `node ${view.node.ordinal} is ${copying ? 'copying the data from the master' : 'not connected to the master'}`
+        progress(copying ? copies(view.info) : 'connecting to the master', view.node.id)
+        return `node ${view.node.ordinal} is ${copying ? copies(view.info) : 'not connected to the master'}`
       }
       if (confirmedTo(view, master) === 0) return `node ${view.node.ordinal} has copied the data, and its master does not send it more yet`
       // By this it is known as a successor. A master takes a new id when its first replica comes, maybe after it was asked.

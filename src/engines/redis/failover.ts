@@ -15,6 +15,7 @@ import { serveFirst } from './precedence.ts'
 import { admitting, obeying } from './replication.ts'
 import { formerMasters, heir, priority, priorityGrant, reconsider, withMaster } from './succession.ts'
 import { appendAgain, cool, isComplete, prepareStop, stillWriting, warmGrant } from './warm.ts'
+import { loads } from './headway.ts'
 import type { Grants, NodeRecord } from '../../core/instance.ts'
 import type { NodeHealth } from '../../core/engine.ts'
 import type { Ground } from './topology.ts'
@@ -84,7 +85,7 @@ async function arrangeRoles(ground: Ground, views: readonly NodeView[]): Promise
   })
   if (hung) return { ok: false, reason: hung }
   if (!master.session) return { ok: false, reason: master.silence }
-  if (master.info('loading') === '1') return { ok: false, reason: `node ${master.node.ordinal} is loading its data (${master.info('loading_loaded_perc') ?? '?'} %)` }
+  if (master.info('loading') === '1') return { ok: false, reason: `node ${master.node.ordinal} is ${loads(master.info)}` }
   // It may be the master still, and nobody can tell it to stop.
   const unsure = views.find((view) => view.running && !view.session && formerMasters(grants).includes(view.node.id))
   if (unsure) return { ok: false, reason: `${unsure.silence}; it was the master before` }

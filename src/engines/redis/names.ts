@@ -7,6 +7,7 @@ import { checkpoint } from '../../core/checkpoint.ts'
 import { account, all, copier } from './client.ts'
 import { closeAll, meetAll } from './seen.ts'
 import { usersOf } from './users.ts'
+import { writes } from './headway.ts'
 import type { NodeHealth } from '../../core/engine.ts'
 import type { Ground } from './topology.ts'
 import type { RedisSecrets } from './layout.ts'
@@ -37,7 +38,7 @@ export async function forgetNames(ground: Ground, asked: Map<string, number>, se
         if (await all(session!.redis, [['BGREWRITEAOF']]).then(() => true, () => false)) asked.set(key, 1)
         return { ok: false, reason: `node ${node.ordinal} writes its append-only file anew` }
       }
-      if (info('aof_rewrite_in_progress') !== '0' || info('aof_rewrite_scheduled') !== '0') return { ok: false, reason: `node ${node.ordinal} writes its append-only file anew` }
+      if (info('aof_rewrite_in_progress') !== '0' || info('aof_rewrite_scheduled') !== '0') return { ok: false, reason: `node ${node.ordinal} writes its append-only file anew${writes(info)}` }
       if (info('aof_last_bgrewrite_status') !== 'ok') {
         asked.delete(key)
         return { ok: false, reason: `node ${node.ordinal} could not write its append-only file anew` }

@@ -1,5 +1,6 @@
 /** Meeting the nodes of an instance: each through one open session, or with the reason why there is none. */
 import { keepSession, resumeSession, type Info, type Session } from './client.ts'
+import { words } from './headway.ts'
 import type { Ground } from './topology.ts'
 import type { NodeRecord } from '../../core/instance.ts'
 import type { NodeState } from '../../core/runtime.ts'
@@ -39,7 +40,7 @@ async function meet<T extends object>(ground: Ground, node: NodeRecord, blank: T
       session.redis.disconnect()
       throw error
     }
-  } catch (error) { return { ...nothing, running: true, answers: (error as Error).name === 'ReplyError', silence: `node ${node.ordinal} does not answer: ${(error as Error).message}` } }
+  } catch (error) { return { ...nothing, running: true, answers: (error as Error).name === 'ReplyError', silence: `node ${node.ordinal} does not answer: ${words(error)}` } }
 }
 
 /** A replica that lost its master longer ago than this may lack what the master was told later. Its master comes back in place instead, with all of it. */

@@ -2,6 +2,7 @@
 import { listens } from '../../core/listens.ts'
 import { servedAt } from './replication.ts'
 import { withSession } from './client.ts'
+import { loads, words } from './headway.ts'
 import type { Topology } from './topology.ts'
 
 export const single: Topology = {
@@ -16,11 +17,11 @@ export const single: Topology = {
     if (target.speaks === 'plain' && !await listens(address, port, target.from)) return { ok: false, reason: `nobody listens on ${address}:${port} yet` }
     try {
       return await withSession(target, async ({ info, refusal }) => {
-        if (info('loading') !== '0') return { ok: false, reason: `node 0 is loading its data (${info('loading_loaded_perc') ?? '?'} %)` }
+        if (info('loading') !== '0') return { ok: false, reason: `node 0 is ${loads(info)}` }
         if (info('role') !== 'master') return { ok: false, reason: `node 0 has the role ${info('role')}, not master` }
         return refusal ? { ok: false, reason: `node 0 answers ${refusal.message}` } : { ok: true }
       })
-    } catch (error) { return { ok: false, reason: `${address}:${port}: ${(error as Error).message}` } }
+    } catch (error) { return { ok: false, reason: `${address}:${port}: ${words(error)}` } }
   },
   async masters({ nodes }, key) { return [{ node: nodes[0]!, replicas: 0, key }] },
 }

@@ -7,6 +7,7 @@ import { askListener, listenerIn, type Listens } from './tls.ts'
 import type { NodeHealth } from '../../core/engine.ts'
 import type { Ground } from './topology.ts'
 import { listening, type Endpoint, type NodeRecord, type Spec } from '../../core/instance.ts'
+import { copies, loads } from './headway.ts'
 
 export interface NodeView extends Seen {
   /** Every "address:port" by which it is reached. */
@@ -131,8 +132,8 @@ export function judge({ instance, progress }: Ground, views: readonly NodeView[]
     if (!view.session) return { ok: false, reason: view.silence }
     const { ordinal, id } = view.node
     if (view.info('loading') === '1') {
-      progress(`loading its data (${view.info('loading_loaded_perc') ?? '?'} %)`, id)
-      return { ok: false, reason: `node ${ordinal} is loading its data (${view.info('loading_loaded_perc') ?? '?'} %)` }
+      progress(loads(view.info), id)
+      return { ok: false, reason: `node ${ordinal} is ${loads(view.info)}` }
     }
     if (view.session.refusal && !view.session.refusal.message.startsWith('MASTERDOWN')) return { ok: false, reason: `node ${ordinal} answers ${view.session.refusal.message}` }
     const master = id === instance.grants['master']
@@ -144,8 +145,8 @@ export function judge({ instance, progress }: Ground, views: readonly NodeView[]
     if (!master && !isReadOnly(view)) return { ok: false, reason: `node ${ordinal} takes writes although it is a replica` }
     if (!master && !isLinked(view)) {
       const copying = view.info('master_sync_in_progress') === '1'
-      progress(copying ? 'copying the data from the master' : 'connecting to the master', id)
-      return { ok: false, reason: `node ${ordinal} is ${copying ? 'copying the data from the master' : 'not connected to the master'}` }
+      progress(copying ? copies(view.info) : 'connecting to the master', id)
+      return { ok: false, reason: `node ${ordinal} is ${copying ? copies(view.info) : 'not connected to the master'}` }
     }
     // By this it would be known as a successor. A master takes a new id when its first replica comes, maybe after it was asked.
     if (!descendsFrom(view, instance.grants['replid'])) return { ok: false, reason: `node ${ordinal} follows a replication id that is not on record` }

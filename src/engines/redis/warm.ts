@@ -10,6 +10,7 @@ import { all } from './client.ts'
 import { dataFolder } from './data-folder.ts'
 import { isLinked, closeAll } from './seen.ts'
 import { appends, isMaster, lookAgain, lookAtAll, offsetOf, reaches, type NodeView } from './views.ts'
+import { writes } from './headway.ts'
 import type { Grants, Instance, NodeRecord } from '../../core/instance.ts'
 import type { Ground } from './topology.ts'
 
@@ -93,7 +94,7 @@ export const isWritten = ({ info }: Pick<NodeView, 'info'>): boolean => info('ao
 /** Of whom what it copied is not on disk yet, as a sentence; null: of nobody. Killed then, be it as the master that it may be by now, it would come back without. */
 export function stillWriting(views: readonly Pick<NodeView, 'info' | 'node'>[]): string | null {
   const view = views.find((one) => !isWritten(one))
-  return view ? `node ${view.node.ordinal} is writing what it copied to its append-only file` : null
+  return view ? `node ${view.node.ordinal} is writing what it copied to its append-only file${writes(view.info)}` : null
 }
 
 /** The grants without those of nodes whose append-only files have everything again; their dumps go first, so that none lies about. */
