@@ -56,3 +56,5 @@ const result = JSON.stringify({
 }, null, 2)
 if (values.json) writeFileSync(values.json, `${result}\n`)
 else console.log(`\n${result}`)
+// Clients of a topic that failed would hold it.
+process.exit()
