@@ -86,10 +86,11 @@ describe('sluice', { concurrency: false }, () => {
     const away = await sluice(['dcs', 'list'], { SLUICE_PORT: '9' })
     assert.equal(away.code, 1)
     assert.match(away.err, /no Sluice server answers at .*sluice serve/)
-    const other = createServer((_, answer) => answer.writeHead(404).end('not found')).listen(0, '127.0.0.1')
+    // It never comes to the end of its answer, which must not hold us.
+    const other = createServer((_, answer) => { answer.writeHead(404).write('not found') }).listen(0, '127.0.0.1')
     await once(other, 'listening')
     const elsewhere = await sluice(['dcs', 'list'], { SLUICE_PORT: String((other.address() as AddressInfo).port) })
-    other.close()
+    other.close().closeAllConnections()
     assert.equal(elsewhere.code, 1)
     assert.match(elsewhere.err, /is no Sluice server \(status 404\): set SLUICE_PORT/)
     const wrong = await sluice(['dcs', 'list'], { SLUICE_PASSWORD: 'wrong' })

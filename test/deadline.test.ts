@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { findRedis } from '../src/engines/redis/program.ts'
+import { links, loads, words, writes } from '../src/engines/redis/headway.ts'
 import { deadlineOf, within } from '../src/operations/deadline.ts'
 import { readConfig } from '../src/config.ts'
 import { smallCluster } from './support/cluster.ts'
@@ -130,4 +131,12 @@ test('a step is given as long as there is headway, and what it threw comes throu
   assert.equal(await within(step, left, () => ''), 'done')
   await assert.rejects(within(new Promise(() => {}), () => -1, () => 'loads'), /a step did not come back; before it: loads/)
   await assert.rejects(within(Promise.reject(new Error('own')), () => 1000, () => ''), /own/)
+})
+
+test('what a Redis says of long work has few steps, or a circle would be headway for hours', () => {
+  const of = (fields: Readonly<Record<string, string>>) => (field: string): string | undefined => fields[field]
+  assert.deepEqual(['43.21', '43.99', '44.00'].map((perc) => loads(of({ loading_loaded_perc: perc }))), ['loading its data (43 %)', 'loading its data (43 %)', 'loading its data (44 %)'])
+  assert.deepEqual([0, 90_000_000, 1_300_000_000, 1_390_000_000].map((read) => links(of({ master_sync_in_progress: '1', master_sync_read_bytes: String(read) }))), ['', '', ' (1.2 GiB)', ' (1.2 GiB)'].map((part) => `copying the data from the master${part}`))
+  assert.deepEqual([links(of({ master_sync_in_progress: '0' })), writes(of({ aof_rewrite_in_progress: '1', current_fork_perc: '7.65' })), writes(of({ aof_rewrite_in_progress: '0', current_fork_perc: '7.65' }))], ['connecting to the master', ' (7 %)', ''])
+  assert.equal(words(new Error('connect ENETUNREACH 192.0.2.1:6379 - Local (127.33.4.5:46709)')), 'connect ENETUNREACH 192.0.2.1:6379')
 })

@@ -4,6 +4,7 @@ import { existsSync, readFileSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { describeQuorum } from '../src/engines/kafka/admin.ts'
+import { inOrder } from '../src/engines/kafka/roll.ts'
 import { startProducers, withKafka } from './support/kafka.ts'
 import { pidIn } from './support/pid.ts'
 import { isAlive, makeServer, processesUnder, sleep, until, type Server } from './support/server.ts'
@@ -60,6 +61,10 @@ describe('kafka with three brokers', { concurrency: false }, () => {
     const controller = (await describeQuorum(addresses()[0]!, instance.port)).leader
     const planned = (await server.dms('POST', '/instances/action?dry_run=true', { action: 'soft_restart', instances: [id] })).json.results[0].plan
     assert.deepEqual([planned.nodes.at(-1).number, planned.nodes.map((node: any) => node.role)], [controller - 1, ['broker', 'broker', 'controller']], JSON.stringify(planned))
+    // Somebody else's brokers may answer where ours should.
+    const [address, port] = [addresses()[0]!, instance.port]
+    const others = await inOrder({ nodes: [0, 1, 2].map((ordinal) => ({ node: { id: `other-${ordinal}`, instanceId: 'other', ordinal, host: 'h', address, ports: { service: port } }, role: 'node', what: 'stopped' })), gap: { fromMs: 0, toMs: 1, why: '' }, risk: '' })
+    assert.match(others.gap.why, /no broker says now who that is/)
     const old = pids()
     producers.slowest()
     const from = Date.now()

@@ -1,7 +1,7 @@
 /** Whether a Redis Cluster is what was ordered: all slots, seen alike by everybody, and every replica beside its master. */
 import { byShard, closingShards, confirmedTo, headOf, isOwner, placeOf, shardsOf, size, slotCount, type ClusterView } from './cluster-views.ts'
 import { isLinked } from './seen.ts'
-import { copies, loads } from './headway.ts'
+import { links, loads } from './headway.ts'
 import type { NodeHealth } from '../../core/engine.ts'
 import type { Ground } from './topology.ts'
 
@@ -60,9 +60,8 @@ function inShards(views: readonly ClusterView[], shards: ReadonlyMap<string, num
     for (const view of members.filter((one) => one !== master)) {
       if (view.me!.master !== master.me!.id) return `node ${view.node.ordinal} does not follow the master of shard ${shard}, node ${master.node.ordinal}`
       if (!isLinked(view)) {
-        const copying = view.info('master_sync_in_progress') === '1'
-        progress(copying ? copies(view.info) : 'connecting to the master', view.node.id)
-        return `node ${view.node.ordinal} is ${copying ? copies(view.info) : 'not connected to the master'}`
+        progress(links(view.info), view.node.id)
+        return `node ${view.node.ordinal} is ${links(view.info)}`
       }
       if (confirmedTo(view, master) === 0) return `node ${view.node.ordinal} has copied the data, and its master does not send it more yet`
       // By this it is known as a successor. A master takes a new id when its first replica comes, maybe after it was asked.

@@ -6,8 +6,9 @@ const gib = 1 << 30
 /** "loading its data (43 %)" */
 export const loads = (info: Info): string => `loading its data (${percent(info('loading_loaded_perc')) ?? '?'} %)`
 
-/** "copying the data from the master (1.2 GiB)": of a copy that goes from memory to memory nobody knows the whole. */
-export function copies(info: Info): string {
+/** Of a replica without a link: "copying the data from the master (1.2 GiB)", for of a copy that goes from memory to memory nobody knows the whole. */
+export function links(info: Info): string {
+  if (info('master_sync_in_progress') !== '1') return 'connecting to the master'
   const read = Number(info('master_sync_read_bytes') ?? 0)
   return `copying the data from the master${read >= gib / 10 ? ` (${(Math.floor(read / gib * 10) / 10).toFixed(1)} GiB)` : ''}`
 }

@@ -7,7 +7,7 @@ import { askListener, listenerIn, type Listens } from './tls.ts'
 import type { NodeHealth } from '../../core/engine.ts'
 import type { Ground } from './topology.ts'
 import { listening, type Endpoint, type NodeRecord, type Spec } from '../../core/instance.ts'
-import { copies, loads } from './headway.ts'
+import { links, loads } from './headway.ts'
 
 export interface NodeView extends Seen {
   /** Every "address:port" by which it is reached. */
@@ -144,9 +144,8 @@ export function judge({ instance, progress }: Ground, views: readonly NodeView[]
     if (master !== holds(view, service!)) return { ok: false, reason: master ? `the master, node ${ordinal}, does not listen on ${service!.address}:${service!.port}` : `node ${ordinal} listens on the master's address` }
     if (!master && !isReadOnly(view)) return { ok: false, reason: `node ${ordinal} takes writes although it is a replica` }
     if (!master && !isLinked(view)) {
-      const copying = view.info('master_sync_in_progress') === '1'
-      progress(copying ? copies(view.info) : 'connecting to the master', id)
-      return { ok: false, reason: `node ${ordinal} is ${copying ? copies(view.info) : 'not connected to the master'}` }
+      progress(links(view.info), id)
+      return { ok: false, reason: `node ${ordinal} is ${links(view.info)}` }
     }
     // By this it would be known as a successor. A master takes a new id when its first replica comes, maybe after it was asked.
     if (!descendsFrom(view, instance.grants['replid'])) return { ok: false, reason: `node ${ordinal} follows a replication id that is not on record` }
