@@ -1,8 +1,13 @@
-/** Every node of a Redis Cluster is replaced under four writers: how long none of a shard's writes is confirmed, beside a plain roll. */
-import { Redis } from 'ioredis'
+/**
+ * Every node of a Redis Cluster is replaced under four writers: how long none of a shard's writes is confirmed, beside a plain roll.
+ * They are plain connections that go where MOVED says. A Cluster client of ioredis answers MOVED by filling a table of all
+ * 16,384 slots before it does anything else, and does so every few seconds with nothing going on; what it sees is beside.
+ */
+import { Redis, type Cluster } from 'ioredis'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { watch } from '../crash/watch.ts'
 import { clusterClient, smallCluster } from '../support/cluster.ts'
 import { makeServer, password, until } from '../support/server.ts'
 import { addresses, askRedis, atEnd, bare, folder, pong, rounds } from './ground.ts'
@@ -11,8 +16,8 @@ import { changeStatus, createRedis } from './redis.ts'
 
 /** Keys with these are in three different shards, and the fourth in one of them. */
 const tags = ['{b}', '{c}', '{a}', '{d}'] as const
-const shardOfTag = [0, 1, 2, 2] as const
-const shards = 3
+const writersOfShard = [[0], [1], [2, 3]] as const
+const shards = writersOfShard.length
 const slots = 16_384
 const port = 6379
 /** Between two writes of a client. */
@@ -40,10 +45,11 @@ export async function cluster(): Promise<Line[]> {
       const roll = async (): Promise<void> => changeStatus(plane, 'soft_restart', [id!], wholeWithinMs)
       // Clients and a control plane that have just started are compiled while they work.
       await under(instance, roll)
+      const library = await under(instance, roll, () => clusterClient(instance))
       const [ours, theirs, quiet, walls, rolls]: [number[], number[], number[], number[], number[]] = [[], [], [], [], []]
-      const lost = { sluice: 0, bare: 0 }
+      const lost = { sluice: library.lost, bare: 0 }
       await rounds({ most: load.most, least: 2, ms: load.ms }, async () => {
-        const seen = await under(instance, roll, true)
+        const seen = await under(instance, roll)
         ours.push(...seen.gaps)
         quiet.push(...seen.quiet)
         walls.push(seen.ms)
@@ -62,6 +68,7 @@ export async function cluster(): Promise<Line[]> {
       lines.push(
         { ...line, what: `write gap of a shard, soft restart, ${load.what}, ${mode}, p50`, sluice: median(ours), bare: median(theirs), limit: 10, note: `lost acknowledged writes: ${lost.sluice}; p50 of the same time with nothing going on: ${median(quiet).toFixed(1)} ms; bare: replicas, CLUSTER FAILOVER, old masters, ${lost.bare} lost` },
         { ...line, what: `write gap of a shard, soft restart, ${load.what}, ${mode}, p99`, sluice: quantile(ours, 0.99), bare: quantile(theirs, 0.99), limit: 50, note: `p99 with nothing going on: ${quantile(quiet, 0.99).toFixed(1)} ms` },
+        { ...line, what: `the same as four Cluster clients of ioredis see it, ${load.what}, ${mode}, p50`, samples: library.gaps.length, sluice: median(library.gaps), bare: null, note: `with nothing going on: ${median(library.quiet).toFixed(1)} ms` },
         { ...line, what: `the whole roll of six nodes, ${load.what}, ${mode}, median`, samples: walls.length, sluice: median(walls), bare: median(rolls) },
       )
     }
@@ -72,42 +79,26 @@ export async function cluster(): Promise<Line[]> {
 
 interface Seen { readonly gaps: number[]; readonly quiet: number[]; readonly ms: number; readonly lost: number }
 
-/** The longest gap of each shard while something is done to them, and with `rest` of as long a time afterwards. */
-async function under(instance: { ip: string; port: number }, work: () => Promise<void>, rest = false): Promise<Seen> {
-  let stopped = false
-  const acked: number[][] = tags.map(() => [])
-  const clients = tags.map(() => clusterClient(instance))
-  const writing = tags.map(async (tag, w) => {
-    for (let n = 0; !stopped; n += 1) {
-      await clients[w]!.set(`${tag}${n}`, n)
-      acked[w]!.push(performance.now())
-      await sleep(everyMs)
-    }
-  })
-  await until('writes', () => acked.every((times) => times.length > 50))
+/** The longest gap of each shard while something is done to them, and of as long a time afterwards. */
+async function under(instance: { ip: string; port: number }, work: () => Promise<void>, client?: () => Cluster): Promise<Seen> {
+  const writers = watch({ host: instance.ip.split(',')[0]!, port: instance.port }, [], { everyMs, tags, ...client ? { client } : {} })
+  await until('writes', () => writers.acked() > 200)
   const started = performance.now()
   await work()
   const ms = performance.now() - started
   await sleep(restMs)
   const over = performance.now()
-  if (rest) await sleep(over - started)
-  stopped = true
-  await Promise.all(writing)
+  await sleep(over - started)
+  await writers.stop()
+  const reader = clusterClient(instance)
   let lost = 0
-  for (const [w, times] of acked.entries()) {
-    const keys = times.map((_, n) => `${tags[w]}${n}`)
-    lost += (await clients[w]!.mget(keys)).filter((value) => value === null).length
-    await clients[w]!.unlink(keys)
-    clients[w]!.disconnect()
+  for (const keys of writers.keys.filter((mine) => mine.length > 0)) {
+    lost += (await reader.mget([...keys])).filter((value) => value === null).length
+    await reader.unlink([...keys])
   }
-  const gaps = (from: number, to: number): number[] => Array.from({ length: shards }, (_, shard) => longest(acked.filter((_, w) => shardOfTag[w] === shard).flat().toSorted((a, b) => a - b), from, to))
-  return { gaps: gaps(started, over), quiet: rest ? gaps(over, Infinity) : [], ms, lost }
-}
-
-function longest(times: readonly number[], from: number, to: number): number {
-  let gap = 0
-  for (let n = 1; n < times.length; n += 1) if (times[n]! >= from && times[n]! < to) gap = Math.max(gap, times[n]! - times[n - 1]!)
-  return gap
+  reader.disconnect()
+  const gaps = (from: number, to?: number): number[] => writersOfShard.map((mine) => writers.addressGap(from, to, mine))
+  return { gaps: gaps(started, over), quiet: gaps(over), ms, lost }
 }
 
 /** As many keys in each shard. */

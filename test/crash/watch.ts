@@ -1,6 +1,6 @@
 /** Four clients that write all the time, and a look every few milliseconds at who takes writes. */
 import { connect, type Socket } from 'node:net'
-import { Redis } from 'ioredis'
+import { Redis, type Cluster } from 'ioredis'
 import { isAlive, password, sleep } from '../support/server.ts'
 
 export interface Door { readonly host: string; readonly port: number }
@@ -24,8 +24,8 @@ export interface Watch {
   firstAfter(at: number): number | null
   /** The longest time between two acknowledged writes of one client between these instants, if it ended by then. */
   longestGap(since: number, until?: number): number
-  /** The longest time in which nobody's write was acknowledged, likewise. */
-  addressGap(since: number, until?: number): number
+  /** The longest time in which nobody's write was acknowledged, likewise; or none of these writers'. */
+  addressGap(since: number, until?: number, writers?: readonly number[]): number
   /** The same while a client changed its connection: what a switchover alone costs, on a machine that has other things to do as well. */
   switchGap(since: number, until?: number): number
   /** Ends all of it. Afterwards the rest can be asked. */
@@ -43,17 +43,21 @@ export interface Watching {
   readonly everyMs?: number
   /** Another place where the role may be, for clients that look for it themselves. */
   readonly orElse?: Door
+  /** What the keys of each writer begin with: hash tags, of shards. */
+  readonly tags?: readonly string[]
+  /** What a writer writes through; by default a plain connection, which goes wherever MOVED says. */
+  readonly client?: (door: Door) => Redis | Cluster
 }
 
 /** `doors`: wherever a node of the instance may listen. */
-export function watch(service: Door, doors: readonly Door[], { everyMs = writeEveryMs, orElse }: Watching = {}): Watch {
+export function watch(service: Door, doors: readonly Door[], { everyMs = writeEveryMs, orElse, tags, client = plain }: Watching = {}): Watch {
   watches += 1
   const run = watches
-  const keyOf = (w: number, n: number): string => `${run}:${w}:${n}`
+  const keyOf = (w: number, n: number): string => `${tags?.[w] ?? ''}${run}:${w}:${n}`
   let stopped = false
   /** Numbers of acknowledged writes, and when they were confirmed, by writer. */
   const [numbers, times]: [Column[], Column[]] = [[], []]
-  const all = (): Float64Array => Float64Array.from(times.flatMap((when) => [...when.values()])).sort()
+  const all = (writers?: readonly number[]): Float64Array => Float64Array.from(times.flatMap((when, w) => writers && !writers.includes(w) ? [] : [...when.values()])).sort()
   /** What a writer waits for comes to an end; for one that is about to connect again disconnect() alone does not do that. */
   const leave: (() => void)[] = []
   /** From the last acknowledged write through one connection to the first through the next. */
@@ -63,7 +67,7 @@ export function watch(service: Door, doors: readonly Door[], { everyMs = writeEv
     numbers.push(mine)
     times.push(when)
     let places = [service, orElse ?? service]
-    let redis = writer(places[0]!)
+    let redis = client(places[0]!)
     let connection: unknown = null
     for (let n = 0; !stopped; n += 1) {
       // An error is no acknowledgement: the key may be there or not.
@@ -73,15 +77,17 @@ export function watch(service: Door, doors: readonly Door[], { everyMs = writeEv
       })
       if (answer === 'OK') {
         const now = performance.now()
-        if (redis.stream !== connection && when.length > 0) changes.push([when.values().at(-1)!, now])
-        connection = redis.stream
+        const stream = 'stream' in redis ? redis.stream : null
+        if (stream !== connection && when.length > 0) changes.push([when.values().at(-1)!, now])
+        connection = stream
         mine.push(n)
         when.push(now)
       }
-      if (orElse && answer.startsWith('READONLY')) {
+      const moved = /^MOVED \d+ (.*):(\d+)$/.exec(answer)
+      if (moved || orElse && answer.startsWith('READONLY')) {
         redis.disconnect()
-        places = places.toReversed()
-        redis = writer(places[0]!)
+        places = moved ? [{ host: moved[1]!, port: Number(moved[2]) }, places[0]!] : places.toReversed()
+        redis = client(places[0]!)
       } else await sleep(everyMs)
     }
     redis.disconnect()
@@ -96,7 +102,7 @@ export function watch(service: Door, doors: readonly Door[], { everyMs = writeEv
       return firsts.length > 0 ? Math.min(...firsts) : null
     },
     longestGap: (since, until) => Math.max(...times.map((when) => longest(when.values(), since, until))),
-    addressGap: (since, until) => longest(all(), since, until),
+    addressGap: (since, until, writers) => longest(all(writers), since, until),
     switchGap(since, until = Infinity) {
       const sorted = all()
       return Math.max(0, ...changes.filter(([from, to]) => from >= since && to < until).map(([from, to]) => longest(sorted, from + instantMs, to + instantMs)))
@@ -134,7 +140,7 @@ function longest(when: Float64Array, since: number, until = Infinity): number {
 }
 
 /** A client as customers have one. */
-function writer(door: Door): Redis {
+function plain(door: Door): Redis {
   const redis = new Redis({ ...door, password, protocol: 2, maxRetriesPerRequest: null, retryStrategy: () => 1, connectTimeout: 2000 })
   redis.on('error', () => {})
   return redis
