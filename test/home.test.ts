@@ -21,6 +21,18 @@ describe('a home and its server', { concurrency: false }, () => {
     } finally { await server.destroy() }
   })
 
+  test('the process that was started is the server, and collects its garbage in small steps', async () => {
+    const server = await makeServer()
+    try {
+      server.always({}, ['--no-warnings'])
+      await server.start()
+      const words = readFileSync(`/proc/${server.pid()}/cmdline`, 'utf8').split('\0')
+      for (const word of ['--single-threaded-gc', '--no-warnings']) assert.ok(words.includes(word), `${word} in ${words.join(' ')}`)
+      assert.ok(words.includes(join(root, 'bin/server.js')))
+      assert.equal(server.log().trim().split('\n').length, 1, 'that it is ready, and no warning')
+    } finally { await server.destroy() }
+  })
+
   test('a port that is taken is named, and nothing is left running', async () => {
     const server = await makeServer()
     const other = createServer()
