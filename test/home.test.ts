@@ -24,10 +24,10 @@ describe('a home and its server', { concurrency: false }, () => {
   test('the process that was started is the server, and collects its garbage in small steps', async () => {
     const server = await makeServer()
     try {
-      server.always({}, ['--no-warnings'])
+      server.always({}, ['--trace-uncaught'])
       await server.start()
       const words = readFileSync(`/proc/${server.pid()}/cmdline`, 'utf8').split('\0')
-      for (const word of ['--single-threaded-gc', '--no-warnings']) assert.ok(words.includes(word), `${word} in ${words.join(' ')}`)
+      for (const word of ['--single-threaded-gc', '--trace-uncaught']) assert.ok(words.includes(word), `${word} in ${words.join(' ')}`)
       assert.ok(words.includes(join(root, 'bin/server.js')))
       assert.equal(server.log().trim().split('\n').length, 1, 'that it is ready, and no warning')
     } finally { await server.destroy() }

@@ -145,13 +145,16 @@ export async function sameData(server: Server, ground: HaGround, databases: read
 
 /** Which processes take a write, each asked wherever it may listen; and the instance's address leads to that one. */
 export async function oneWriter(ground: HaGround): Promise<void> {
-  // On a machine with much to do a connection may need longer than it has; whoever answers is not asked again.
-  const asked = await until('every process to answer', async () => {
-    const answers = await Promise.all(ground.doors.map((door) => withDoor(door, async (redis) => {
-      const pid = Number(/process_id:(\d+)/.exec(await redis.info('server'))![1])
-      return { pid, refusal: await redis.set('probe', '2').then(() => null, (error: Error) => error.message) }
-    })))
-    return new Set(answers.flatMap((answer) => answer ? [answer.pid] : [])).size >= ground.ordinals.length && answers[0] && answers
+  // On a machine with much to do a connection may need longer than it has; a door that has answered is not asked again.
+  const asked: ({ readonly pid: number; readonly refusal: string | null } | null)[] = ground.doors.map(() => null)
+  await until('every process to answer', async () => {
+    await Promise.all(ground.doors.map(async (door, n) => {
+      asked[n] ??= await withDoor(door, async (redis) => {
+        const pid = Number(/process_id:(\d+)/.exec(await redis.info('server'))![1])
+        return { pid, refusal: await redis.set('probe', '2').then(() => null, (error: Error) => error.message) }
+      })
+    }))
+    return asked[0] && new Set(asked.flatMap((answer) => answer ? [answer.pid] : [])).size >= ground.ordinals.length
   }, 10_000, 50)
   const takers = new Set(asked.flatMap((answer) => answer?.refusal === null ? [answer.pid] : []))
   const refusals = asked.flatMap((answer) => answer?.refusal ? [`${answer.pid}: ${answer.refusal}`] : [])
